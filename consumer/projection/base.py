@@ -1,0 +1,228 @@
+"""The contract of the projection: the local copy of the bin, with its events and checkpoints.
+
+Two sides: ``ProjectionWriter`` for the worker, ``ProjectionReader`` for everything that asks.
+One implementation serves SQLite and PostgreSQL; both pass the conformance suite.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from handlers.changes import Change, Entry
+from schemas.events import Delivery, Event
+from schemas.times import Micros
+from schemas.trash_bin import BinQuery
+
+EventStatus: TypeAlias = Literal["applied", "ignored", "failed", "discarded"]
+
+
+class Outcome(NamedTuple):
+    """What the worker makes of one record: the event, what became of it, and what it changes."""
+
+    event: Event
+    status: EventStatus
+    """``failed`` exactly when ``event.failure`` is set."""
+    changes: tuple[Change, ...]
+    body: bytes
+    offset: int
+
+
+Interpret: TypeAlias = Callable[[Delivery, int], Outcome]
+"""Pure: delivery and offset → outcome. The store calls it again on a stored payload when an entry has to
+be folded anew from its events."""
+
+
+class Checkpoint(NamedTuple):
+    """A partition's position, as acquired: ``epoch`` is ours until someone acquires again."""
+
+    next_offset: int
+    """First offset not applied yet; 0 in a new projection."""
+    epoch: int
+    digest: bytes | None
+    """Of the record at ``next_offset - 1`` (see ``consumer.worker``); None at 0."""
+
+
+class Batch(NamedTuple):
+    """Contiguous outcomes of one partition, offsets ``start <= offset < end``."""
+
+    log_id: str
+    partition: int
+    epoch: int
+    start: int
+    end: int
+    digest: bytes
+    """Of the record at ``end - 1``."""
+    outcomes: Sequence[Outcome]
+
+
+class BatchResult(NamedTuple):
+    """What one commit did."""
+
+    new_events: int
+    duplicates: int
+    by_status: Mapping[str, int]
+    """New or newly handled events by status."""
+    entries_changed: int
+
+
+class ProjectionWriter(Protocol):
+    """The worker's side. One writing connection; calls are serialized."""
+
+    async def start(self) -> None:
+        """Connect, check (SQLite: run) migrations. Raises ProjectionUnavailableError, SchemaMismatchError."""
+
+    async def acquire(
+        self, log_id: str, partition: int, *, owner: str, lease: float | None
+    ) -> Checkpoint | None:
+        """Take the partition over: the epoch grows by one, so a former owner's commits are fenced.
+
+        ``lease`` in seconds (logs whose reader is not exclusive): None is returned while another owner's
+        lease, by the database's clock, has not run out. Commits and ``renew`` extend it.
+
+        Raises:
+            LogMismatchError: this consumer has checkpoints of another log and none of ``log_id``.
+            ProjectionUnavailableError
+
+        """
+
+    async def renew(
+        self, log_id: str, partition: int, *, epoch: int, lease: float | None, at_end: bool
+    ) -> None:
+        """Extend the lease; with ``at_end`` note (database's clock) that the end of the log was seen.
+
+        Raises FencedError, ProjectionUnavailableError.
+        """
+
+    async def release(self, log_id: str, partition: int, *, epoch: int) -> None:
+        """End the lease now, if ``epoch`` is still ours."""
+
+    async def commit(self, batch: Batch) -> BatchResult:
+        """Apply a batch in one transaction (checkpoint, events, entries), or nothing of it.
+
+        Idempotent by event identity; see docs/design.md for what duplicates do.
+
+        Raises:
+            FencedError: epoch or start is not the checkpoint's. Nothing was written.
+            DataRejectedError: the database refuses a value (SQLSTATE 22, 23). Nothing was written.
+            ProjectionUnavailableError: anything that may work later. It may have been committed: the
+                retry with the same batch then raises FencedError, and acquiring again shows the position.
+
+        """
+
+    async def stop(self) -> None:
+        """Close. Idempotent."""
+
+
+class Page(NamedTuple):
+    """Entries in listing order, and whether more follow."""
+
+    entries: Sequence[Entry]
+    has_more: bool
+
+
+class EventRow(NamedTuple):
+    """An event as stored."""
+
+    project: str
+    event_id: str
+    source: str
+    type: str
+    occurred_at: Micros
+    received_at: Micros
+    delivery_id: str
+    voucherify_project: str | None
+    channel: str | None
+    group_id: str | None
+    user_id: str | None
+    resource_type: str | None
+    resource_id: str | None
+    resource_name: str | None
+    status: EventStatus
+    failure_code: str | None
+    failure_message: str | None
+    attempts: int
+    deliveries: int
+    partition: int
+    offset: int
+    body: bytes | None
+    """Only from ``event``; None in listings."""
+
+
+class EventQuery(NamedTuple):
+    """Filters of an events listing, newest (by project, received_at, event id) first; None means any."""
+
+    project: str | None = None
+    status: str | None = None
+    type: str | None = None
+    failure_code: str | None = None
+    channel: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+    received_from: Micros | None = None
+    received_until: Micros | None = None
+    limit: int = 50
+    after: tuple[Micros, str, str] | None = None
+    """(received_at, project, event id) of the last row seen."""
+
+
+class CheckpointRow(NamedTuple):
+    """A checkpoint, for operators."""
+
+    consumer: str
+    generation: int
+    log_id: str
+    partition: int
+    next_offset: int
+    epoch: int
+    lease_owner: str | None
+    caught_up_at: Micros | None
+    """When the worker last saw the end of the log."""
+
+
+class ProjectionInfo(NamedTuple):
+    """What an operator wants to know of the projection."""
+
+    kind: Literal["sqlite", "postgresql"]
+    address: str
+    """Without credentials."""
+    server_version: str
+    schema_version: str
+    latest_schema_version: str
+    checkpoints: Sequence[CheckpointRow]
+    entries: Mapping[tuple[str, str, str], int]
+    """(project, resource type, state) → count."""
+    events: Mapping[tuple[str, str], int]
+    """(project, status) → count."""
+    last_deliveries: Mapping[str, Micros]
+    """project → received_at of the newest verified delivery."""
+
+
+class ProjectionReader(Protocol):
+    """The side of everyone who asks. Safe for concurrent use; short read transactions."""
+
+    async def start(self) -> None:
+        """Connect. Raises ProjectionUnavailableError, SchemaMismatchError."""
+
+    async def list_bin(self, project: str, query: BinQuery) -> Page:
+        """Listed entries (states ``deleted`` and ``in_bin``) by ``(sort_key, resource_type, resource_id)``.
+
+        ``query.after_id`` is a shown, provisional or real id of any entry of the project (listed or not),
+        or else a position in the text order of ids.
+        """
+
+    async def entry(self, project: str, entry_id: str) -> Entry | None:
+        """By shown, provisional or real id."""
+
+    async def events(self, query: EventQuery) -> Sequence[EventRow]:
+        """A page of events, newest first, without bodies."""
+
+    async def event(self, project: str | None, event_id: str) -> EventRow | None:
+        """One event with its body; ``project`` None: whichever project has it."""
+
+    async def info(self) -> ProjectionInfo:
+        """Raises ProjectionUnavailableError, SchemaMismatchError."""
+
+    async def ping(self) -> None:
+        """A trivial query. Raises ProjectionUnavailableError, SchemaMismatchError."""
+
+    async def stop(self) -> None:
+        """Close. Idempotent."""

@@ -1,0 +1,71 @@
+"""Values that cross the service's own boundaries: records of the log and their positions."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+
+
+class NewRecord(NamedTuple):
+    """A record to append. The log keeps all three parts byte for byte."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class Record(NamedTuple):
+    """A record as read from the log."""
+
+    partition: int
+    offset: int
+    """0 for the first record of a partition, then one more for each."""
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class Position(NamedTuple):
+    """Where a record lies in its log."""
+
+    partition: int
+    offset: int
+
+
+class Bounds(NamedTuple):
+    """What a partition holds: offsets ``start <= offset < end``."""
+
+    start: int
+    end: int
+
+
+Role: TypeAlias = Literal["receiver", "worker", "api"]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One Voucherify project as configured. Secrets stay out of ``repr``."""
+
+    name: str
+    """Immutable: part of every record key."""
+    webhook_secrets: tuple[bytes, ...] = field(repr=False)
+    """All live secrets, newest first; empty when no receiver runs."""
+    api_app_id: str | None = None
+    api_app_token: bytes | None = field(default=None, repr=False)
+    voucherify_project_id: str | None = None
+    """Deliveries that name another one become failed events ``wrong_project``."""
+    event_types: tuple[str, ...] = ("voucher.*", "campaign.*")
+    """Patterns (fnmatch, case-sensitive) of what is stored."""
+
+
+class Health(NamedTuple):
+    """How a role is doing."""
+
+    ready: bool
+    summary: str
+    """One line for people; says what to do when not ready."""
+    details: Mapping[str, object]
+
+
+HealthCheck: TypeAlias = Callable[[], Awaitable[Health]]

@@ -1,0 +1,47 @@
+"""Identities: record keys, provisional entry ids, ids for events that came without one."""
+
+import hashlib
+from typing import Final
+
+from schemas.times import BIN_EPOCH, Micros
+
+DERIVED_EVENT_PREFIX: Final = "evsha_"
+"""Starts the id of an event that Voucherify sent without one."""
+
+ENTRY_PREFIX: Final = "tbe_"
+
+
+def record_key(project: str, resource_type: str | None, resource_id: str | None, event_id: str) -> bytes:
+    """The key of a record: ``project/type/resource id``; ``project/event/event id`` without a resource.
+
+    Records of one resource have one key, so they share a partition, whoever wrote them.
+    """
+    if resource_type is None or resource_id is None:
+        return f"{project}/event/{event_id}".encode("utf-8", "backslashreplace")
+    return f"{project}/{resource_type}/{resource_id}".encode("utf-8", "backslashreplace")
+
+
+def derived_event_id(project: str, event_name: str | None, stripped_body: bytes) -> str:
+    """The id of an event without one: equal bodies under one name are one event."""
+    digest = hashlib.sha256()
+    for part in (project.encode(), (event_name or "").encode("utf-8", "backslashreplace"), stripped_body):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return DERIVED_EVENT_PREFIX + digest.hexdigest()
+
+
+def provisional_entry_id(
+    project: str, resource_type: str, resource_id: str, moment: Micros, received_at: Micros
+) -> str:
+    """An entry id that sorts among Voucherify's own: ``tbe_``, 18 hex digits of time, 8 more of hash.
+
+    Voucherify's number is (milliseconds since 2016-05-04) << 30, plus 30 low bits; here they are
+    hash bits of the resource. ``moment`` is clamped between 2016-05-04 and ``received_at``, so that
+    a wrong clock elsewhere cannot push an entry to an end of the bin for ever.
+    """
+    clamped = max(min(moment, received_at), BIN_EPOCH)
+    milliseconds = (clamped - BIN_EPOCH) // 1000
+    name = f"{project}/{resource_type}/{resource_id}".encode("utf-8", "backslashreplace")
+    digest = hashlib.sha256(name).digest()
+    number = (milliseconds << 30) | (int.from_bytes(digest[:4], "big") & 0x3FFF_FFFF)
+    return f"{ENTRY_PREFIX}{number:018x}{digest[4:8].hex()}"

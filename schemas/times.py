@@ -1,0 +1,39 @@
+"""Moments as integers: microseconds since 1970-01-01T00:00:00Z, everywhere inside binmirror.
+
+Voucherify writes ISO 8601 with no, three or six fractional digits; its bin answers with three.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+Micros: TypeAlias = int
+"""Microseconds since the Unix epoch, UTC."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+BIN_EPOCH: Final[Micros] = 1_462_320_000_000_000
+"""2016-05-04T00:00:00Z, from which Voucherify's entry ids count."""
+
+
+def parse_time(text: str) -> Micros:
+    """The moment that an ISO 8601 date-time names; without a zone it is UTC.
+
+    Raises:
+        ValueError: it is no date-time, or lies outside the years 1 to 9999 once in UTC.
+
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // _MICROSECOND
+    except OverflowError as error:
+        message = f"{text!r} lies outside the years 1 to 9999"
+        raise ValueError(message) from error
+
+
+def format_time(moment: Micros) -> str:
+    """ISO 8601 in UTC with milliseconds, as Voucherify's API writes it: ``2024-05-07T09:15:13.218Z``."""
+    text = (_EPOCH + timedelta(microseconds=moment)).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
