@@ -63,7 +63,7 @@ class Entry(NamedTuple):
     entry_id: str | None
     """Voucherify's own; None until known."""
     fields: Fields | None
-    """From the latest observation in Voucherify's bin; else from the snapshot; None when only known as gone."""
+    """From the latest observation in Voucherify's bin, else from the snapshot; None when only known gone."""
     snapshot_event_id: str | None
     """The deletion with the least (occurred_at, event id)."""
     snapshot_occurred_at: Micros | None

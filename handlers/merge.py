@@ -77,7 +77,8 @@ def _with_deletion(entry: Entry, change: Change) -> Entry:
 
 def _with_observation(entry: Entry, change: Change) -> Entry:
     if entry.observed_at is not None and entry.observed_event_id is not None:
-        if (change.evidence_at, change.event_id) <= (entry.observed_at, entry.observed_event_id):
+        held = (entry.observed_at, entry.observed_event_id)
+        if (change.evidence_at, change.event_id) <= held:
             return entry
     return entry._replace(
         entry_id=change.entry_id,

@@ -1,4 +1,4 @@
-"""The bin API's wire forms: query parameters, filters, entries and pages. Source: Voucherify's API description."""
+"""The bin API's wire forms: query, filters, entries, pages. Source: Voucherify's API description."""
 
 from typing import Literal, NamedTuple, TypeAlias
 

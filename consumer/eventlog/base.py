@@ -81,8 +81,8 @@ class Reader(Protocol):
     async def start(self) -> None:
         """Join. Raises LogUnavailableError, StopError."""
 
-    async def poll(self, *, max_records: int, timeout: float) -> Poll:
-        """Wait up to ``timeout`` seconds for news. At most ``max_records`` records in all.
+    async def poll(self, *, max_records: int, wait: float) -> Poll:
+        """Wait up to ``wait`` seconds for news. At most ``max_records`` records in all.
 
         Raises:
             LogUnavailableError: the log does not answer.
@@ -97,7 +97,7 @@ class Reader(Protocol):
         """
 
     async def pause(self, partition: int) -> None:
-        """Bring no more records of ``partition`` until ``seek``. It stays assigned; its session stays alive."""
+        """Bring no more records of ``partition`` until ``seek``. It stays assigned; the session lives on."""
 
     async def read_at(self, partition: int, offset: int) -> Record | None:
         """The record at ``offset``; None when the log does not hold it. For an assigned partition whose
