@@ -1,0 +1,112 @@
+"""Commits a batch, and isolates the records whose values the database refuses."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from consumer.clock import Clock
+from consumer.errors import DataRejectedError
+from consumer.metrics import Metrics
+from consumer.projection.base import Batch, Outcome, ProjectionWriter
+from consumer.types import Record
+from consumer.worker.interpret import digest, rejected
+from consumer.worker.partition import Owned
+
+
+class Committer:
+    """Takes interpreted records into the projection, advancing ``Owned.next_offset`` with every commit."""
+
+    def __init__(
+        self,
+        writer: ProjectionWriter,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+
+    async def commit(
+        self,
+        log_id: str,
+        partition: int,
+        owned: Owned,
+        records: Sequence[Record],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        """Commit all of ``records``; refused data is halved until the record is alone, then failed.
+
+        Raises:
+            FencedError, ProjectionUnavailableError: ``owned`` says how far it came.
+        """
+        try:
+            await self._once(log_id, partition, owned, records, outcomes)
+        except DataRejectedError as error:
+            if len(records) > 1:
+                half = len(records) // 2
+                await self.commit(log_id, partition, owned, records[:half], outcomes[:half])
+                await self.commit(log_id, partition, owned, records[half:], outcomes[half:])
+            else:
+                await self._isolated(log_id, partition, owned, records[0], outcomes[0], error)
+
+    async def _isolated(
+        self,
+        log_id: str,
+        partition: int,
+        owned: Owned,
+        record: Record,
+        outcome: Outcome,
+        error: DataRejectedError,
+    ) -> None:
+        self._log.error(
+            "record rejected by the database",
+            partition=partition,
+            offset=record.offset,
+            event_id=outcome.event.event_id,
+            reason=str(error),
+        )
+        try:
+            await self._once(log_id, partition, owned, [record], [rejected(outcome, bare=False)])
+        except DataRejectedError:
+            await self._once(log_id, partition, owned, [record], [rejected(outcome, bare=True)])
+
+    async def _once(
+        self,
+        log_id: str,
+        partition: int,
+        owned: Owned,
+        records: Sequence[Record],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        started = self._clock.monotonic()
+        last = records[-1]
+        batch = Batch(
+            log_id=log_id,
+            partition=partition,
+            epoch=owned.epoch,
+            start=owned.next_offset,
+            end=last.offset + 1,
+            digest=digest(last),
+            outcomes=outcomes,
+        )
+        result = await self._writer.commit(batch)
+        owned.next_offset = batch.end
+        self._metrics.batch_events.observe(len(outcomes))
+        for status, count in result.by_status.items():
+            self._metrics.events.labels(status).inc(count)
+        self._metrics.events.labels("duplicate").inc(result.duplicates)
+        self._metrics.entries_changed.inc(result.entries_changed)
+        self._log.info(
+            "batch",
+            partition=partition,
+            start=batch.start,
+            end=batch.end,
+            new=result.new_events,
+            duplicates=result.duplicates,
+            **result.by_status,
+            entries_changed=result.entries_changed,
+            ms=round((self._clock.monotonic() - started) * 1000, 3),
+        )

@@ -1,0 +1,255 @@
+"""The worker: polls the log, interprets records, commits batches; one owner per partition by epoch."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+import structlog
+
+from consumer.clock import Clock
+from consumer.errors import (
+    FencedError,
+    LogUnavailableError,
+    ProjectionUnavailableError,
+    StopError,
+    TransientError,
+)
+from consumer.eventlog.base import Poll, Reader
+from consumer.metrics import Metrics
+from consumer.projection.base import Outcome, ProjectionWriter
+from consumer.types import Health, Record
+from consumer.worker.commit import Committer
+from consumer.worker.interpret import Interpreter
+from consumer.worker.limits import HandlerLimit
+from consumer.worker.partition import Owned, Pending, past_the_end, verify_log
+from consumer.worker.progress import Progress
+
+_TICK: Final = 1.0
+"""Seconds between lease renewals, lag readings and looks at the log's end."""
+_END_GRACE: Final = 6
+"""How many looks at a log that is too short make it too short: a broker just back may report an old end."""
+
+
+class Worker:
+    """Mirrors the log into the projection until told to stop.
+
+    After a transient failure a partition waits, is acquired again and goes on where its checkpoint stands;
+    nothing is skipped. A ``StopError`` ends the work, not the process: ``health`` says why, and a person
+    decides.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        writer: ProjectionWriter,
+        interpret: Interpreter,
+        *,
+        owner: str,
+        lease: float,
+        clock: Clock,
+        metrics: Metrics,
+        log: structlog.typing.FilteringBoundLogger,
+        batch_size: int = 1000,
+        wait: float = 0.25,
+        limit: HandlerLimit | None = None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._interpret = interpret
+        self._owner = owner
+        self._lease = lease
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._batch_size = batch_size
+        self._wait = wait
+        self._limit = limit or HandlerLimit()
+        self._committer = Committer(writer, clock=clock, metrics=metrics, log=log)
+        self._owned: dict[int, Owned] = {}
+        self._pending: dict[int, Pending] = {}
+        self._next_tick = 0.0
+        self._progress = Progress(clock)
+        # Interpreting is CPU work: on a thread of its own it leaves the event loop to the receiver.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="interpret")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set; after a StopError wait for it, not ready. Then let go of everything."""
+        try:
+            await self._until(stop, self._writer.start)
+            await self._until(stop, self._reader.start)
+            while not stop.is_set():
+                await self._until(stop, self._step)
+        except StopError as error:
+            self._progress.stopped = str(error)
+            self._metrics.worker_stopped.set(1)
+            self._log.critical("worker stopped", error=type(error).__name__, reason=str(error))
+            await self._leave()
+            await stop.wait()
+        finally:
+            await self._leave()
+            await self._writer.stop()
+            self._thread.shutdown(wait=False)
+
+    async def health(self) -> Health:
+        """Ready while it makes progress, or stands by for another worker."""
+        return self._progress.health(
+            {partition: owned.next_offset for partition, owned in self._owned.items()}
+        )
+
+    async def _until(self, stop: asyncio.Event, action: Callable[[], Awaitable[None]]) -> None:
+        """Do ``action``; while the log or the database is away, wait and do it again."""
+        backoff = Pending(due=0.0)
+        while not stop.is_set():
+            try:
+                await action()
+            except TransientError as error:
+                self._note(error)
+                backoff.postpone(now := self._clock.monotonic())
+                await _wait_for(stop, backoff.due - now)
+            else:
+                return
+
+    async def _step(self) -> None:
+        wait = 0.02 if any(not pending.standby for pending in self._pending.values()) else self._wait
+        poll = await self._reader.poll(max_records=self._batch_size, wait=wait)
+        self._reassign(poll)
+        for partition, records in poll.records.items():
+            if partition in self._owned:
+                await self._guarded(partition, partial(self._apply, partition, records))
+        now = self._clock.monotonic()
+        for partition, pending in list(self._pending.items()):
+            if pending.due <= now:
+                await self._guarded(partition, partial(self._acquire, partition))
+        if now >= self._next_tick:
+            self._next_tick = now + _TICK
+            await self._tick()
+
+    def _reassign(self, poll: Poll) -> None:
+        for partition in poll.revoked:
+            self._owned.pop(partition, None)
+            self._pending.pop(partition, None)
+            self._progress.lag.pop(partition, None)
+        for partition in poll.assigned:
+            self._pending[partition] = Pending(due=0.0)
+        if poll.revoked or poll.assigned:
+            self._log.info(
+                "partitions assigned", assigned=sorted(poll.assigned), revoked=sorted(poll.revoked)
+            )
+
+    async def _guarded(self, partition: int, action: Callable[[], Awaitable[None]]) -> None:
+        """Do ``action``; if it fails for now, acquire the partition anew later.
+
+        Only the checkpoint knows whether a commit whose answer was lost took place.
+        """
+        try:
+            await action()
+        except (TransientError, FencedError) as error:
+            self._note(error)
+            self._owned.pop(partition, None)
+            await self._reader.pause(partition)
+            pending = self._pending.setdefault(partition, Pending(due=0.0))
+            pending.postpone(self._clock.monotonic())
+
+    async def _acquire(self, partition: int) -> None:
+        lease = None if self._reader.exclusive else self._lease
+        log_id = self._reader.log_id
+        checkpoint = await self._writer.acquire(log_id, partition, owner=self._owner, lease=lease)
+        pending = self._pending[partition]
+        if checkpoint is None:
+            pending.standby = True
+            pending.due = self._clock.monotonic() + self._lease / 3
+            self._progress.standby = True
+            self._progress.moved()
+            return
+        bounds = (await self._reader.bounds())[partition]
+        if checkpoint.next_offset > bounds.end:
+            if self._reader.exclusive and pending.attempts < _END_GRACE:
+                raise LogUnavailableError(str(past_the_end(partition, checkpoint, bounds)))
+            raise past_the_end(partition, checkpoint, bounds)
+        await verify_log(self._reader, partition, checkpoint, bounds)
+        await self._reader.seek(partition, checkpoint.next_offset)
+        del self._pending[partition]
+        self._progress.standby = False
+        self._progress.moved()
+        self._owned[partition] = Owned(checkpoint.epoch, checkpoint.next_offset)
+        self._next_tick = 0.0
+        self._log.info(
+            "partition acquired",
+            partition=partition,
+            epoch=checkpoint.epoch,
+            next_offset=checkpoint.next_offset,
+            end=bounds.end,
+        )
+
+    async def _apply(self, partition: int, records: Sequence[Record]) -> None:
+        started = self._clock.monotonic()
+        outcomes = await asyncio.get_running_loop().run_in_executor(
+            self._thread, _interpreted, self._interpret, records
+        )
+        raised = self._limit.check(partition, outcomes)
+        if raised:
+            self._metrics.handler_exceptions.inc(raised)
+        await self._committer.commit(
+            self._reader.log_id, partition, self._owned[partition], records, outcomes
+        )
+        self._progress.moved()
+        self._metrics.batch_seconds.observe(self._clock.monotonic() - started)
+
+    async def _tick(self) -> None:
+        """Renew leases, measure lag, note which partitions are at the end."""
+        if not self._owned:
+            return
+        bounds = await self._reader.bounds()
+        lease = None if self._reader.exclusive else self._lease
+        for partition, owned in list(self._owned.items()):
+            lag = max(0, bounds[partition].end - owned.next_offset)
+            self._progress.lag[partition] = lag
+            self._metrics.lag.labels(str(partition)).set(lag)
+            if lag == 0:
+                self._progress.moved()
+            await self._guarded(
+                partition,
+                partial(
+                    self._writer.renew,
+                    self._reader.log_id,
+                    partition,
+                    epoch=owned.epoch,
+                    lease=lease,
+                    at_end=lag == 0,
+                ),
+            )
+
+    async def _leave(self) -> None:
+        """Release the leases and leave the group; failing to is harmless: both run out by themselves."""
+        for partition, owned in self._owned.items():
+            try:
+                await self._writer.release(self._reader.log_id, partition, epoch=owned.epoch)
+            except (TransientError, FencedError) as error:
+                self._note(error)
+        self._owned.clear()
+        self._pending.clear()
+        await self._reader.stop()
+
+    def _note(self, error: TransientError | FencedError) -> None:
+        self._progress.failed(error)
+        if isinstance(error, FencedError):
+            self._metrics.fenced.inc()
+        elif isinstance(error, ProjectionUnavailableError):
+            self._metrics.worker_retries.labels("projection").inc()
+        else:
+            self._metrics.worker_retries.labels("log").inc()
+        self._log.warning("worker waits", error=type(error).__name__, reason=str(error))
+
+
+def _interpreted(interpret: Interpreter, records: Sequence[Record]) -> list[Outcome]:
+    return [interpret.record(record) for record in records]
+
+
+async def _wait_for(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,75 @@
+"""What the worker keeps of one partition, and the check that a log is the one its checkpoint knows."""
+
+import random
+from dataclasses import dataclass
+
+from consumer.errors import LogMismatchError
+from consumer.eventlog.base import Reader
+from consumer.projection.base import Checkpoint
+from consumer.types import Bounds
+from consumer.worker.interpret import digest
+
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 5.0
+
+
+@dataclass(slots=True)
+class Owned:
+    """A partition acquired: our epoch, and where the projection stands."""
+
+    epoch: int
+    next_offset: int
+
+
+@dataclass(slots=True)
+class Pending:
+    """A partition assigned but not acquired (any more): when to try next."""
+
+    due: float
+    """On the monotonic clock."""
+    attempts: int = 0
+    standby: bool = False
+    """Another worker holds the lease."""
+
+    def postpone(self, now: float) -> None:
+        """Back off: exponentially, with jitter."""
+        longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2**self.attempts)
+        self.due = now + longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        self.attempts = min(self.attempts + 1, 16)
+
+
+def past_the_end(partition: int, checkpoint: Checkpoint, bounds: Bounds) -> LogMismatchError:
+    """The log is shorter than what was applied from it."""
+    return LogMismatchError(
+        f"partition {partition}: the projection has applied records up to offset "
+        f"{checkpoint.next_offset - 1}, but the log ends at {bounds.end}: an older copy of the log was put "
+        f"back, or the topic was made anew. {WHAT_TO_DO}"
+    )
+
+
+async def verify_log(reader: Reader, partition: int, checkpoint: Checkpoint, bounds: Bounds) -> None:
+    """Check that the log still holds the record that was applied last.
+
+    Raises:
+        LogMismatchError: expired records, or another record at that offset.
+        LogUnavailableError: the log does not answer.
+    """
+    if checkpoint.next_offset < bounds.start:
+        raise LogMismatchError(
+            f"partition {partition}: the next record to apply is offset {checkpoint.next_offset}, but the "
+            f"log starts at {bounds.start}: records expired or were deleted unread. {WHAT_TO_DO}"
+        )
+    if checkpoint.next_offset in {0, bounds.start}:
+        return
+    last = await reader.read_at(partition, checkpoint.next_offset - 1)
+    if last is None or digest(last) != checkpoint.digest:
+        raise LogMismatchError(
+            f"partition {partition}: the record at offset {checkpoint.next_offset - 1} is not the one that "
+            f"was applied: this is another log than before. {WHAT_TO_DO}"
+        )
+
+
+WHAT_TO_DO = (
+    "Put the right log back; or, if this log is the one to go on with, start it with an empty projection "
+    "(a new PROJECTION address), which is then rebuilt from it."
+)
