@@ -1,0 +1,132 @@
+"""Addresses of the event log and the projection, as written in the settings. Parsed, never opened, here."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:([0-9]{1,5}))?")
+_SOCKET_PATH_BYTES: Final = 107
+_MAX_PORT: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteAddress:
+    """A file: ``sqlite:///relative/path.db`` or ``sqlite:////absolute/path.db``."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"sqlite:///{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAddress:
+    """A topic of a cluster: ``kafka://host:port[,host:port…]/topic``."""
+
+    servers: tuple[str, ...]
+    topic: str
+
+    def __str__(self) -> str:
+        return f"kafka://{','.join(self.servers)}/{self.topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAddress:
+    """A database: ``postgresql://user:password@host:port/name`` or ``postgresql:///name?host=/directory``."""
+
+    url: str = field(repr=False)
+    """In full, password included."""
+    shown: str
+    """Without user, password and parameters other than the host."""
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+EventLogAddress: TypeAlias = SqliteAddress | KafkaAddress
+ProjectionAddress: TypeAlias = SqliteAddress | PostgresAddress
+
+
+def parse_event_log(text: str) -> EventLogAddress:
+    """``sqlite:///…`` or ``kafka://…``. Raises ValueError, whose text never repeats credentials."""
+    if text.startswith("sqlite:"):
+        return parse_sqlite(text)
+    if text.startswith("kafka://"):
+        return _parse_kafka(text)
+    raise ValueError("is neither a sqlite:/// nor a kafka:// address")
+
+
+def parse_projection(text: str) -> ProjectionAddress:
+    """``sqlite:///…`` or ``postgresql://…``. Raises ValueError, whose text never repeats credentials."""
+    if text.startswith("sqlite:"):
+        return parse_sqlite(text)
+    if text.startswith(("postgresql://", "postgres://")):
+        return _parse_postgres(text)
+    raise ValueError("is neither a sqlite:/// nor a postgresql:// address")
+
+
+def parse_sqlite(text: str) -> SqliteAddress:
+    """``sqlite:///path``. Raises ValueError."""
+    path = text.removeprefix("sqlite:///")
+    if path == text:
+        raise ValueError("needs three slashes before a relative path and four before an absolute one")
+    if not path or path.endswith("/") or path == ":memory:":
+        raise ValueError("names no file; a database in memory would not be durable")
+    if "?" in path or "#" in path or "\0" in path:
+        raise ValueError("takes no parameters after the file's path")
+    return SqliteAddress(Path(path))
+
+
+def _parse_kafka(text: str) -> KafkaAddress:
+    servers, slash, topic = text.removeprefix("kafka://").partition("/")
+    if "@" in servers:
+        raise ValueError("must not hold credentials; they belong in KAFKA_USER and KAFKA_PASSWORD")
+    if not slash or not topic:
+        raise ValueError("names no topic after the servers")
+    if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
+        raise ValueError("has a topic that is not made of letters, digits, '.', '_' and '-'")
+    found = tuple(server.strip() for server in servers.split(","))
+    for server in found:
+        _check_host(server, needs_port=True)
+    return KafkaAddress(found, topic)
+
+
+def _check_host(host: str, *, needs_port: bool) -> None:
+    match = _HOST.fullmatch(host)
+    if match is None:
+        raise ValueError("has a server that is not host:port")
+    if match[3] is None and needs_port:
+        raise ValueError("has a server without a port")
+    if match[3] is not None and not 0 < int(match[3]) <= _MAX_PORT:
+        raise ValueError(f"has a port that is not between 1 and {_MAX_PORT}")
+
+
+def _parse_postgres(text: str) -> PostgresAddress:
+    rest, _, query = text.partition("://")[2].partition("?")
+    authority, _, database = rest.partition("/")
+    hosts = authority.rpartition("@")[2]
+    if not database or "/" in database:
+        raise ValueError("names no database after the host")
+    if any(character.isspace() for character in text) or "#" in text:
+        raise ValueError("holds a character that must be percent-encoded")
+    try:
+        parameters = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+    except ValueError:
+        raise ValueError("has parameters that are not name=value pairs joined by &") from None
+    if hosts and not _is_socket(unquote(hosts)):
+        for host in hosts.split(","):
+            _check_host(host, needs_port=False)
+    socket = parameters.get("host") or unquote(hosts)
+    if _is_socket(socket) and len(f"{socket}/.s.PGSQL.5432".encode()) > _SOCKET_PATH_BYTES:
+        raise ValueError("has a socket directory whose path is too long for a Unix socket")
+    place = f"?host={parameters['host']}" if "host" in parameters else ""
+    return PostgresAddress(
+        url="postgresql://" + text.partition("://")[2], shown=f"postgresql://{hosts}/{database}{place}"
+    )
+
+
+def _is_socket(host: str) -> bool:
+    return host.startswith("/")

@@ -1,0 +1,208 @@
+"""Logging: one line per thing that happened, JSON unless on a terminal, and cheap.
+
+``log.info("delivery", outcome="stored", …)``: the first argument is the action, one of ``ACTIONS``.
+A logger is made once, by the composition root, and passed on. Lines are written together within
+``FLUSH_SECONDS``; what is left is written when the output closes.
+"""
+
+import asyncio
+import atexit
+import json
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import IO, Final, Literal, TypeAlias
+
+import structlog
+from pydantic_core import PydanticSerializationError, to_json
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+Logger: TypeAlias = FilteringBoundLogger
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+ACTIONS: Final[Mapping[str, str]] = {
+    # The process
+    "started": "The process is up: version, roles, address.",
+    "stopping": "A signal, or the end of a task, stops the process.",
+    "stopped": "The process has closed everything; exit code.",
+    "task_failed": "A task of the process ended, although it never should; the process stops.",
+    "setting_unknown": "A variable of the environment looks like a setting and is none.",
+    "library": "A line of a library's own log (uvicorn, aiokafka, …).",
+    # Receiver
+    "delivery": "One webhook request and its answer.",
+    # Event log, spool, relay
+    "log_unavailable": "The event log does not answer; deliveries go to the spool where there is one.",
+    "log_available": "The event log answers again.",
+    "producer_replaced": "The Kafka producer was given up and a new one made.",
+    "circuit_opened": "Deliveries of a partition go straight to the spool.",
+    "circuit_closed": "Deliveries of a partition go to Kafka again.",
+    "relay_started": "This process relays the spool's records to Kafka.",
+    "relay_batch": "Records of the spool went to Kafka.",
+    "relay_waits": "The relay could not bring its records to Kafka and tries again.",
+    "record_set_aside": "Kafka refuses a record of the spool for good: look into it.",
+    # Worker
+    "batch": "One batch of the worker, committed.",
+    "assigned": "The worker took a partition over, and where it goes on.",
+    "revoked": "A partition is no longer the worker's.",
+    "fenced": "Another worker owns the partition; the batch was rolled back.",
+    "standby": "Another worker holds the lease of the log; this one waits.",
+    "worker_retry": "A server is away; the worker waits and tries again.",
+    "worker_stopped": "The worker stopped until a person decides; the line says what to do.",
+    "record_isolated": "The database refused data of a batch; the record concerned became a failed event.",
+    "event_failed": "An event could not be applied: code and message.",
+    "handler_exception": "A handler raised something unexpected; the event failed.",
+    "watchdog": "The reader stood still although records wait; it was made anew.",
+    # Projection, API
+    "migrated": "The database's schema was brought up to date.",
+    "request": "A request other than a webhook that went wrong on our side.",
+}
+"""Every action that binmirror logs, with its meaning. Closed: a test compares it with code and docs."""
+
+FLUSH_SECONDS: Final = 0.05
+_MAX_WAITING: Final = 10_000
+"""Lines held at most before a write; a bound for memory, seldom reached."""
+
+
+class Output:
+    """Writes lines to a stream, those of a moment together. Usable from any thread.
+
+    A stream that is gone or full never takes the service down: its lines are dropped.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._lock = threading.Lock()
+        self._scheduled = False
+        atexit.register(self.flush)
+
+    def write(self, line: bytes) -> None:
+        """Take a line without its end; it is written within FLUSH_SECONDS, or at once outside a loop."""
+        with self._lock:
+            self._lines.append(line)
+            if self._scheduled and len(self._lines) < _MAX_WAITING:
+                return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        self._scheduled = True
+        loop.call_later(FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            self._scheduled = False
+            lines, self._lines = self._lines, []
+            if not lines:
+                return
+            lines.append(b"")
+            try:
+                self._stream.write(b"\n".join(lines))
+                self._stream.flush()
+            except (OSError, ValueError):
+                return
+
+    def close(self) -> None:
+        """Write what waits and go back to writing at once."""
+        atexit.unregister(self.flush)
+        self.flush()
+
+    # structlog calls the method named like the level.
+    debug = info = warning = error = critical = write
+    msg = write
+
+
+def create_log(output: Output, *, level: Level, console: bool, colors: bool = False) -> Logger:
+    """A logger that writes to ``output``: JSON lines, or aligned text for people."""
+    renderer = _console(colors=colors) if console else render_json
+    logger: Logger = structlog.wrap_logger(
+        output,
+        processors=[renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        context_class=dict,
+    ).bind()
+    return logger
+
+
+class _Stamp:
+    """ISO 8601 in UTC with milliseconds; the text of a second is made once."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def __call__(self) -> str:
+        milliseconds = time.time_ns() // 1_000_000
+        second = milliseconds // 1000
+        if second != self._second:
+            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+            self._second = second
+        return f"{self._text}{milliseconds - second * 1000:03}Z"
+
+
+_stamp = _Stamp()
+
+
+def render_json(_: WrappedLogger, level: str, event: EventDict) -> tuple[tuple[bytes], dict[str, object]]:
+    """The whole chain in one step: a JSON object as bytes, always one line."""
+    line: dict[str, object] = {"time": _stamp(), "level": level, "action": event.pop("event", "")}
+    if event.get("exc_info"):
+        event["exception"] = _format_exception(event.pop("exc_info"))
+    line.update(event)
+    try:
+        return (to_json(line, inf_nan_mode="strings", fallback=repr),), {}
+    except (PydanticSerializationError, UnicodeError, ValueError):
+        return (json.dumps(line, default=repr).encode(),), {}
+
+
+def _console(
+    *, colors: bool
+) -> Callable[[WrappedLogger, str, EventDict], tuple[tuple[bytes], dict[str, object]]]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=16
+    )
+
+    def render(logger: WrappedLogger, level: str, event: EventDict) -> tuple[tuple[bytes], dict[str, object]]:
+        event["timestamp"] = _stamp()
+        event["level"] = level
+        text = renderer(logger, level, structlog.processors.format_exc_info(logger, level, event))
+        return (str(text).encode("utf-8", "backslashreplace"),), {}
+
+    return render
+
+
+def _format_exception(exc_info: object) -> str:
+    if isinstance(exc_info, BaseException):
+        return "".join(traceback.format_exception(exc_info))
+    if isinstance(exc_info, tuple):
+        return "".join(traceback.format_exception(*exc_info))
+    return traceback.format_exc()
+
+
+class LibraryHandler(logging.Handler):
+    """Brings the lines of libraries that log by the standard library to ours."""
+
+    def __init__(self, log: Logger) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.log(
+            record.levelno,
+            "library",
+            logger=record.name,
+            message=record.getMessage(),
+            **({"exc_info": record.exc_info} if record.exc_info else {}),
+        )
+
+
+def adopt_libraries(log: Logger, *, level: Level) -> None:
+    """Send every library's log through ``log``; of the talkative ones only warnings and worse."""
+    root = logging.getLogger()
+    root.handlers[:] = [LibraryHandler(log)]
+    root.setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

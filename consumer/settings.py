@@ -1,0 +1,239 @@
+"""Settings: environment (``BINMIRROR_…``), then ``.env``, then the TOML file.
+
+The only place that reads the environment.
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+from consumer.addresses import KafkaAddress, SqliteAddress
+from consumer.errors import SettingsError
+from consumer.setting_types import EventLog, Identifier, Patterns, Projection, Secrets, Token
+from consumer.types import Project, Role
+
+PREFIX: Final = "BINMIRROR_"
+DEFAULT_PROJECT: Final = "default"
+MEBIBYTE: Final = 1024 * 1024
+_PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class ProjectFields(BaseModel):
+    """What each Voucherify project has of its own."""
+
+    webhook_secrets: Secrets | None = Field(
+        None, examples=["the secret shown in Voucherify's project settings"]
+    )
+    api_app_id: Identifier | None = Field(None, examples=["5fd2c0a7-2c0e-4d4c-9f0e-6f3d0b8f6a11"])
+    api_app_token: Token | None = Field(None, examples=["0a7f… (`binmirror init` makes one)"])
+    voucherify_project_id: Identifier | None = Field(None, examples=["proj_PC2jOMWZ"])
+    event_types: Patterns = Field(("voucher.*", "campaign.*"), examples=['["voucher.*", "campaign.*"]'])
+
+
+class ProjectSettings(ProjectFields):
+    """A table ``[projects.NAME]``."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Settings(BaseSettings, ProjectFields):
+    """Everything that can be set. ``docs/settings.md`` explains each; a test keeps the two together."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        dotenv_filtering="match_prefix",
+        hide_input_in_errors=True,
+    )
+
+    event_log: EventLog = Field(
+        SqliteAddress(Path("data/log.db")), examples=["kafka://kafka-1:9092/binmirror"]
+    )
+    projection: Projection = Field(
+        SqliteAddress(Path("data/bin.db")), examples=["postgresql://binmirror:PASSWORD@db:5432/binmirror"]
+    )
+    spool: Path = Field(Path("data/spool.db"), examples=["/var/lib/binmirror/spool.db"])
+    host: str = Field("127.0.0.1", min_length=1, examples=["127.0.0.1"])
+    port: int = Field(8080, ge=0, le=65_535, examples=[8080])
+    public_url: str | None = Field(
+        None, pattern=r"^https?://[^\s?#]+$", examples=["https://hooks.example.com"]
+    )
+    publish_deadline: float = Field(3.0, gt=0, lt=8, examples=[3])
+    max_body_bytes: int = Field(MEBIBYTE, ge=1024, le=64 * MEBIBYTE, examples=[MEBIBYTE])
+    body_timeout: float = Field(5.0, gt=0, lt=10, examples=[5])
+    shutdown_deadline: float = Field(10.0, gt=0, le=600, examples=[10])
+    worker_batch_size: int = Field(1000, ge=1, le=10_000, examples=[1000])
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
+    log_format: Literal["auto", "json", "console"] = Field("auto", examples=["json"])
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", examples=["SASL_SSL"]
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", examples=["SCRAM-SHA-512"]
+    )
+    kafka_user: str | None = Field(None, examples=["binmirror"])
+    kafka_password: SecretStr | None = Field(None, examples=["the password of KAFKA_USER"])
+    kafka_ca: FilePath | None = Field(None, examples=["/etc/binmirror/kafka-ca.pem"])
+    kafka_certificate: FilePath | None = Field(None, examples=["/etc/binmirror/client.pem"])
+    kafka_key: FilePath | None = Field(None, examples=["/etc/binmirror/client.key"])
+    kafka_group: str = Field("binmirror", pattern=r"^[A-Za-z0-9._-]{1,200}$", examples=["binmirror"])
+    kafka_create_topic: bool = Field(default=False, examples=["true"])
+    kafka_partitions: int = Field(6, ge=1, le=10_000, examples=[6])
+    kafka_replication_factor: int = Field(3, ge=1, le=100, examples=[3])
+    kafka_allow_single_replica: bool = Field(default=False, examples=["true"])
+    projects: dict[str, ProjectSettings] = Field(
+        default_factory=dict, examples=["[projects.shop-eu] in TOML"]
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first source that names a setting wins; the TOML file comes in as ``init_settings``."""
+        del settings_cls, file_secret_settings
+        return env_settings, dotenv_settings, init_settings
+
+    def resolved_projects(self) -> Mapping[str, Project]:
+        """The projects by name; without a projects table one named ``default``."""
+        tables: Mapping[str, ProjectFields] = self.projects or {DEFAULT_PROJECT: self}
+        return {name: _project(name, fields) for name, fields in tables.items()}
+
+    def require(self, roles: Iterable[Role]) -> None:
+        """Raise SettingsError for what these roles need and is not set."""
+        tables: Mapping[str, ProjectFields] = self.projects or {"": self}
+        for name, fields in tables.items():
+            if "receiver" in roles and not fields.webhook_secrets:
+                raise _error(_label(name, "webhook_secrets"), "is missing; the receiver needs it")
+            for needed in ("api_app_id", "api_app_token"):
+                if "api" in roles and getattr(fields, needed) is None:
+                    raise _error(_label(name, needed), "is missing; the API needs it")
+
+
+def load_settings(config: Path | None = None, *, env_file: Path = Path(".env")) -> Settings:
+    """Read all three sources. Raises SettingsError: one line, with the first thing that is wrong."""
+    values = _read_toml(config) if config is not None else {}
+    try:
+        settings = Settings(_env_file=env_file, _env_file_encoding="utf-8", **values)
+    except ValidationError as error:
+        raise _explain(error) from None
+    except PydanticSettingsError:
+        raise SettingsError(
+            f"PROJECTS: is not a JSON object; for example {PREFIX}PROJECTS="
+            '{"shop-eu": {"webhook_secrets": ["…"]}}, or better the tables [projects.NAME] of a TOML file'
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file} cannot be read: {error}") from None
+    _cross_check(settings)
+    return settings
+
+
+def unknown_variables() -> Sequence[str]:
+    """Variables of the environment that look like settings and are none: worth a warning.
+
+    No error: Kubernetes puts ``BINMIRROR_SERVICE_HOST`` and the like beside a service of that name.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"--config {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--config {path} is not TOML: {error}") from None
+
+
+def _cross_check(settings: Settings) -> None:
+    if settings.projects:
+        for name in ProjectFields.model_fields:
+            if name in settings.model_fields_set:
+                raise _error(name.upper(), "is set, but so is a projects table; move it into [projects.NAME]")
+    seen: dict[str, str] = {}
+    for name, project in settings.projects.items():
+        if not _PROJECT_NAME.fullmatch(name):
+            raise SettingsError(
+                f"projects: {name!r} is no project name; letters, digits, '-' and '_' make one, "
+                "for example [projects.shop-eu]"
+            )
+        other = seen.setdefault(project.api_app_id or f"\0{name}", name)
+        if other != name:
+            raise _error(f"projects.{name}.api_app_id", f"is also that of projects.{other}")
+    if isinstance(settings.event_log, KafkaAddress):
+        _check_kafka(settings)
+
+
+def _check_kafka(settings: Settings) -> None:
+    if settings.kafka_security_protocol.startswith("SASL"):
+        for name in ("kafka_user", "kafka_password"):
+            if getattr(settings, name) is None:
+                raise _error(name.upper(), f"is missing; {settings.kafka_security_protocol} needs it")
+    if (settings.kafka_certificate is None) != (settings.kafka_key is None):
+        missing = "KAFKA_KEY" if settings.kafka_key is None else "KAFKA_CERTIFICATE"
+        raise _error(missing, "is missing; certificate and key come together")
+    if settings.kafka_replication_factor == 1 and not settings.kafka_allow_single_replica:
+        raise SettingsError(
+            "KAFKA_REPLICATION_FACTOR: 1 loses what was acknowledged when a broker's disk dies; "
+            "for a trial say BINMIRROR_KAFKA_ALLOW_SINGLE_REPLICA=true"
+        )
+
+
+def _project(name: str, fields: ProjectFields) -> Project:
+    token = fields.api_app_token
+    return Project(
+        name=name,
+        webhook_secrets=tuple(secret.get_secret_value().encode() for secret in fields.webhook_secrets or ()),
+        api_app_id=fields.api_app_id,
+        api_app_token=None if token is None else token.get_secret_value().encode(),
+        voucherify_project_id=fields.voucherify_project_id,
+        event_types=fields.event_types,
+    )
+
+
+def _explain(error: ValidationError) -> SettingsError:
+    """The first problem in one line, without the value: it may be a secret, or hold one."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    location = [str(part) for part in problem["loc"]]
+    name = location[2] if location[0] == "projects" and len(location) > 2 else location[0]  # noqa: PLR2004
+    fields = ProjectFields.model_fields if len(location) > 2 else Settings.model_fields  # noqa: PLR2004
+    label = ".".join(location[:3]) if location[0] == "projects" else name.upper()
+    if problem["type"] == "extra_forbidden":
+        close = get_close_matches(name.lower(), fields, n=1)
+        hint = (
+            f"; did you mean {close[0] if location[0] == 'projects' else close[0].upper()}?" if close else ""
+        )
+        return SettingsError(f"{label}: there is no such setting{hint} (see docs/settings.md)")
+    return _error(label, problem["msg"].removeprefix("Value error, "))
+
+
+def _label(project: str, name: str) -> str:
+    return f"projects.{project}.{name}" if project else name.upper()
+
+
+def _error(label: str, wrong: str) -> SettingsError:
+    name = label.rpartition(".")[2].lower()
+    example = str((Settings.model_fields[name].examples or [""])[0])
+    if "." in label:
+        return SettingsError(f"{label}: {wrong}; for example {name} = {_toml(example)}")
+    return SettingsError(f"{label}: {wrong}; for example {PREFIX}{label}={example}")
+
+
+def _toml(example: str) -> str:
+    return example if example.startswith("[") else json.dumps(example, ensure_ascii=False)
