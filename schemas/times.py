@@ -10,7 +10,13 @@ Micros: TypeAlias = int
 """Microseconds since the Unix epoch, UTC."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+MIN_MICROS: Final[Micros] = -62_135_596_800_000_000
+"""0001-01-01T00:00:00Z"""
+MAX_MICROS: Final[Micros] = 253_402_300_799_999_999
+"""9999-12-31T23:59:59.999999Z"""
 
 BIN_EPOCH: Final[Micros] = 1_462_320_000_000_000
 """2016-05-04T00:00:00Z, from which Voucherify's entry ids count."""
@@ -23,17 +29,18 @@ def parse_time(text: str) -> Micros:
         ValueError: it is no date-time, or lies outside the years 1 to 9999 once in UTC.
 
     """
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // _MICROSECOND
-    except OverflowError as error:
-        message = f"{text!r} lies outside the years 1 to 9999"
-        raise ValueError(message) from error
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    micros = (moment - _EPOCH) // _MICROSECOND
+    if not MIN_MICROS <= micros <= MAX_MICROS:
+        raise ValueError(f"{text!r} lies outside the years 1 to 9999")
+    return micros
 
 
 def format_time(moment: Micros) -> str:
-    """ISO 8601 in UTC with milliseconds, as Voucherify's API writes it: ``2024-05-07T09:15:13.218Z``."""
-    text = (_EPOCH + timedelta(microseconds=moment)).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+    """ISO 8601 in UTC with milliseconds, as Voucherify's API writes it: ``2024-05-07T09:15:13.218Z``.
+
+    For moments of the years 1 to 9999, as ``parse_time`` returns them.
+    """
+    return (_NAIVE_EPOCH + timedelta(0, 0, moment)).isoformat("T", "milliseconds") + "Z"

@@ -1,0 +1,133 @@
+"""The one shape of error bodies, as Voucherify's API has it, and a constructor for each that we answer."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class InvalidQuery(ValueError):  # noqa: N818 - named as the answer's key names it
+    """A listing's query cannot be understood. ``details`` names the parameter and says what is wrong."""
+
+    def __init__(self, *, details: str) -> None:
+        super().__init__(details)
+        self.details = details
+
+
+class ErrorBody(BaseModel):
+    """An error's body. Fields that are None are left out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: int
+    """The HTTP status."""
+    key: str | None = None
+    """What kind of error, for machines."""
+    message: str
+    details: str | None = None
+    request_id: str | None = None
+    resource_id: str | None = None
+    resource_type: str | None = None
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+def invalid_query_params(details: str, *, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=400,
+        key="invalid_query_params",
+        message="Invalid query params",
+        details=details,
+        request_id=request_id,
+    )
+
+
+def unauthorized(*, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(code=401, key="unauthorized", message="Unauthorized", request_id=request_id)
+
+
+def missing_permission(*, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=403,
+        key="missing_required_permission",
+        message="Missing permission",
+        details="User does not have a required permission to perform this operation.",
+        request_id=request_id,
+    )
+
+
+def resource_not_found(
+    resource_type: str, resource_id: str, *, request_id: str | None = None
+) -> ErrorBody:
+    return ErrorBody(
+        code=404,
+        key="not_found",
+        message="Resource not found",
+        details=f"Cannot find {resource_type} with id {resource_id}",
+        request_id=request_id,
+        resource_id=resource_id,
+        resource_type=resource_type,
+    )
+
+
+def not_found(details: str | None = None, *, request_id: str | None = None) -> ErrorBody:
+    """For a path that leads nowhere."""
+    return ErrorBody(
+        code=404, key="not_found", message="Resource not found", details=details, request_id=request_id
+    )
+
+
+def method_not_allowed(allowed: str, *, request_id: str | None = None) -> ErrorBody:
+    """``allowed`` as in the ``Allow`` header."""
+    return ErrorBody(
+        code=405,
+        key="method_not_allowed",
+        message="Method not allowed",
+        details=f"Allowed here: {allowed}",
+        request_id=request_id,
+    )
+
+
+def request_timeout(*, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=408,
+        key="request_timeout",
+        message="Request timeout",
+        details="The body did not arrive in time.",
+        request_id=request_id,
+    )
+
+
+def payload_too_large(limit: int, *, request_id: str | None = None) -> ErrorBody:
+    """``limit`` in bytes."""
+    return ErrorBody(
+        code=413,
+        key="payload_too_large",
+        message="Payload too large",
+        details=f"A body may have {limit} bytes at most.",
+        request_id=request_id,
+    )
+
+
+def too_many_requests(*, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=429, message="Too many requests hit the API too quickly.", request_id=request_id
+    )
+
+
+def internal_error(*, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=500,
+        key="internal_error",
+        message="Internal server error",
+        details="The fault is ours and has been logged.",
+        request_id=request_id,
+    )
+
+
+def service_unavailable(details: str, *, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=503,
+        key="service_unavailable",
+        message="Service unavailable",
+        details=details,
+        request_id=request_id,
+    )
