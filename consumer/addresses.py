@@ -1,10 +1,12 @@
 """Addresses of the event log and the projection, as written in the settings. Parsed, never opened, here."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, unquote
+
+from pydantic import SecretStr
 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:([0-9]{1,5}))?")
@@ -37,7 +39,7 @@ class KafkaAddress:
 class PostgresAddress:
     """A database: ``postgresql://user:password@host:port/name`` or ``postgresql:///name?host=/directory``."""
 
-    url: str = field(repr=False)
+    url: SecretStr
     """In full, password included."""
     shown: str
     """Without user, password and parameters other than the host."""
@@ -124,7 +126,8 @@ def _parse_postgres(text: str) -> PostgresAddress:
         raise ValueError("has a socket directory whose path is too long for a Unix socket")
     place = f"?host={parameters['host']}" if "host" in parameters else ""
     return PostgresAddress(
-        url="postgresql://" + text.partition("://")[2], shown=f"postgresql://{hosts}/{database}{place}"
+        url=SecretStr("postgresql://" + text.partition("://")[2]),
+        shown=f"postgresql://{hosts}/{database}{place}",
     )
 
 

@@ -83,8 +83,12 @@ class Output:
         """Take a line without its end; it is written within FLUSH_SECONDS, or at once outside a loop."""
         with self._lock:
             self._lines.append(line)
-            if self._scheduled and len(self._lines) < _MAX_WAITING:
-                return
+            waiting = len(self._lines)
+        if waiting >= _MAX_WAITING:
+            self.flush()
+            return
+        if self._scheduled:
+            return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -192,11 +196,15 @@ class LibraryHandler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            message = f"{record.msg!r} {record.args!r}"
         self._log.log(
             record.levelno,
             "library",
             logger=record.name,
-            message=record.getMessage(),
+            message=message,
             **({"exc_info": record.exc_info} if record.exc_info else {}),
         )
 

@@ -19,6 +19,8 @@ def _secrets(value: object) -> object:
     secrets = [value] if isinstance(value, str) else value
     if not isinstance(secrets, list) or not all(isinstance(secret, str) for secret in secrets):
         raise ValueError("is neither a string nor a list of strings")
+    if not secrets:
+        raise ValueError("is an empty list")
     if any(not secret or secret != secret.strip() for secret in secrets):
         raise ValueError("holds a secret that is empty, or starts or ends with white space")
     return secrets

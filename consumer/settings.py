@@ -68,10 +68,10 @@ class Settings(BaseSettings, ProjectFields):
     public_url: str | None = Field(
         None, pattern=r"^https?://[^\s?#]+$", examples=["https://hooks.example.com"]
     )
-    publish_deadline: float = Field(3.0, gt=0, lt=8, examples=[3])
+    publish_deadline: float = Field(3.0, gt=0, lt=8, allow_inf_nan=False, examples=[3])
     max_body_bytes: int = Field(MEBIBYTE, ge=1024, le=64 * MEBIBYTE, examples=[MEBIBYTE])
-    body_timeout: float = Field(5.0, gt=0, lt=10, examples=[5])
-    shutdown_deadline: float = Field(10.0, gt=0, le=600, examples=[10])
+    body_timeout: float = Field(5.0, gt=0, lt=10, allow_inf_nan=False, examples=[5])
+    shutdown_deadline: float = Field(10.0, gt=0, le=600, allow_inf_nan=False, examples=[10])
     worker_batch_size: int = Field(1000, ge=1, le=10_000, examples=[1000])
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
     log_format: Literal["auto", "json", "console"] = Field("auto", examples=["json"])
@@ -213,7 +213,7 @@ def _explain(error: ValidationError) -> SettingsError:
     location = [str(part) for part in problem["loc"]]
     name = location[2] if location[0] == "projects" and len(location) > 2 else location[0]  # noqa: PLR2004
     fields = ProjectFields.model_fields if len(location) > 2 else Settings.model_fields  # noqa: PLR2004
-    label = ".".join(location[:3]) if location[0] == "projects" else name.upper()
+    label = ".".join(location[:3]) if len(location) > 1 and location[0] == "projects" else name.upper()
     if problem["type"] == "extra_forbidden":
         close = get_close_matches(name.lower(), fields, n=1)
         hint = (
