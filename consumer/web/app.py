@@ -1,0 +1,89 @@
+"""The ASGI application: webhooks, the bin API, health and metrics, as far as the process has these roles.
+
+The application holds no resources: whoever makes it starts and stops what it is given.
+"""
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from consumer.clock import Clock
+from consumer.eventlog.base import Producer
+from consumer.log import Logger
+from consumer.metrics import Metrics
+from consumer.projection.base import ProjectionReader
+from consumer.types import HealthCheck, Project, Role
+from consumer.web.auth import Credentials
+from consumer.web.frame import Endpoint, Frame
+from consumer.web.health import HealthRoutes
+from consumer.web.receiver import Receiver
+from consumer.web.targets import PREFIX
+from consumer.web.trash_bin import TrashBin
+
+
+def create_app(
+    *,
+    projects: Mapping[str, Project],
+    producer: Producer | None,
+    reader: ProjectionReader | None,
+    health: Mapping[Role, HealthCheck],
+    metrics: Metrics,
+    clock: Clock,
+    log: Logger,
+    max_body_bytes: int,
+    body_timeout: float,
+    shutting_down: Callable[[], bool],
+    about: Callable[[], Mapping[str, object]] = dict,
+) -> ASGIApp:
+    """The application.
+
+    Args:
+        projects: by name.
+        producer: takes the webhooks, already started; None mounts no receiver.
+        reader: answers the bin API, already started; None mounts no API.
+        health: one check for each role of this process, and no others.
+        metrics: where to count; also what ``/metrics`` shows.
+        clock: stamps deliveries and measures.
+        log: gets one line per delivery, and one per request that fails on our side.
+        max_body_bytes: of a webhook.
+        body_timeout: seconds for the whole body of a webhook to arrive.
+        shutting_down: true from the stop signal on: webhooks are then answered 503.
+        about: facts about the process beside its roles (version, …), for ``/health``.
+
+    """
+    credentials = Credentials(projects.values())
+    routes = _health_routes(HealthRoutes(health, credentials, about, log), metrics)
+    if reader is not None:
+        routes["/v1/trash-bin"] = TrashBin(reader, credentials).list_entries
+    frame = Frame(routes, metrics=metrics, clock=clock, log=log)
+    if producer is None:
+        return frame
+    receiver = Receiver(
+        projects=projects,
+        producer=producer,
+        metrics=metrics,
+        clock=clock,
+        log=log,
+        max_body_bytes=max_body_bytes,
+        body_timeout=body_timeout,
+        shutting_down=shutting_down,
+    )
+    # The receiver stands beside the frame, not inside: every layer around it would cost deliveries.
+    webhooks = [Route(path, receiver) for path in (PREFIX, PREFIX + "/{rest:path}")]
+    return Router(webhooks, redirect_slashes=False, default=frame)
+
+
+def _health_routes(health: HealthRoutes, metrics: Metrics) -> dict[str, Endpoint]:
+    async def show_metrics(_: Request) -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return {
+        "/health/live": health.live,
+        "/health/ready": health.ready,
+        "/health": health.report,
+        "/metrics": show_metrics,
+    }

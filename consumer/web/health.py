@@ -1,0 +1,84 @@
+"""How the process is doing: ``/health/live``, ``/health/ready``, ``/health``."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from consumer.errors import BinmirrorError
+from consumer.log import Logger
+from consumer.types import Health, HealthCheck, Role
+from consumer.web.auth import Credentials
+
+CHECK_SECONDS: Final = 3.0
+"""A check that takes longer counts as not ready: a load balancer gives up at about that time."""
+
+
+class HealthRoutes:
+    """The three endpoints. Readiness is each role's own; the answer is ready when all present ones are."""
+
+    def __init__(
+        self,
+        checks: Mapping[Role, HealthCheck],
+        credentials: Credentials,
+        about: Callable[[], Mapping[str, object]],
+        log: Logger,
+    ) -> None:
+        self._checks = checks
+        self._credentials = credentials
+        self._about = about
+        self._log = log
+
+    async def live(self, _: Request) -> Response:
+        """200 for as long as the event loop turns."""
+        return _json(200, {"status": "alive"})
+
+    async def ready(self, request: Request) -> Response:
+        """200, or 503 with the roles that are not ready: one line each, no details."""
+        found = await self._check_all()
+        roles = {role: {"ready": health.ready, "summary": health.summary} for role, health in found.items()}
+        failing = [f"{role}: {health.summary}" for role, health in found.items() if not health.ready]
+        if not failing:
+            return _json(200, {"status": "ready", "roles": roles})
+        problem = {
+            "code": 503,
+            "key": "not_ready",
+            "message": "Not ready",
+            "details": "; ".join(failing),
+            "request_id": request.state.request_id,
+        }
+        return _json(503, {**problem, "status": "not_ready", "roles": roles})
+
+    async def report(self, request: Request) -> Response:
+        """Everything there is to know, for holders of any project's credentials. Always 200."""
+        self._credentials.authenticate(request.headers)
+        found = await self._check_all()
+        ready = all(health.ready for health in found.values())
+        roles = {
+            role: {"ready": health.ready, "summary": health.summary, "details": dict(health.details)}
+            for role, health in found.items()
+        }
+        return _json(200, {"status": "ready" if ready else "not_ready", **self._about(), "roles": roles})
+
+    async def _check_all(self) -> Mapping[Role, Health]:
+        results = await asyncio.gather(*(self._check(role) for role in self._checks))
+        return dict(zip(self._checks, results, strict=True))
+
+    async def _check(self, role: Role) -> Health:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                return await self._checks[role]()
+        except TimeoutError:
+            return Health(ready=False, summary=f"no answer within {CHECK_SECONDS:g} s", details={})
+        except BinmirrorError as error:
+            return Health(ready=False, summary=str(error), details={})
+        except Exception as error:  # noqa: BLE001 - one role's fault must not hide how the others are
+            self._log.error("request", route="health", role=role, exc_info=error)
+            return Health(ready=False, summary=f"the check failed: {type(error).__name__}", details={})
+
+
+def _json(status: int, body: Mapping[str, object]) -> Response:
+    return Response(to_json(body, fallback=str), status, media_type="application/json")

@@ -1,0 +1,246 @@
+"""``POST /webhooks/voucherify``: verifies a delivery, makes it durable, answers. A plain ASGI callable.
+
+What it answers, and why, stands in docs/receiver.md. In short: 202 once the delivery is durable or known
+to be unwanted, 401 for a signature that is not Voucherify's, and 503 whenever the fault is ours, so that
+Voucherify sends it again.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from json.encoder import encode_basestring_ascii
+from typing import Final, NamedTuple
+
+from starlette.types import Receive, Scope, Send
+
+from consumer.clock import Clock
+from consumer.errors import LogUnavailableError, NotDurableError, RecordRefusedError
+from consumer.eventlog.base import Producer
+from consumer.log import Logger
+from consumer.metrics import Metrics
+from consumer.types import NewRecord, Position, Project
+from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
+from consumer.web.errors import JSON, RETRY_AFTER, Problem, new_request_id, send_problem
+from consumer.web.signature import HEADER, verify
+from consumer.web.targets import Target, Targets
+from schemas.errors import (
+    method_not_allowed,
+    payload_too_large,
+    request_timeout,
+    service_unavailable,
+    unauthorized,
+)
+from schemas.events import Delivery, Event
+from schemas.ids import record_key
+from schemas.reading import read
+from schemas.records import webhook_headers
+
+_CLOSE: Final = ((b"connection", b"close"),)
+_MAX_LOGGED_PATH: Final = 200
+_STORED: Final = {"stored": '"log"', "spooled": '"spool"', "unwanted": "false"}
+
+
+class _Stored(NamedTuple):
+    """A verified delivery that needs no second one: in the log, in the spool, or unwanted."""
+
+    outcome: str
+    event: Event
+    position: Position | None
+    size: int
+
+
+class _RefusedError(Exception):
+    """A request that is not answered with 202."""
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason
+
+
+def _problems(max_body_bytes: int) -> Mapping[str, Problem]:
+    """Every answer but 202, by outcome. Unread bodies end the connection with the answer."""
+    return {
+        "unauthorized": Problem(unauthorized()),
+        "method_not_allowed": Problem(method_not_allowed("POST"), ((b"allow", b"POST"),)),
+        "timeout": Problem(request_timeout(), _CLOSE),
+        "too_large": Problem(payload_too_large(max_body_bytes), _CLOSE),
+        "unavailable": Problem(
+            service_unavailable("The delivery could not be stored; send it again."), RETRY_AFTER
+        ),
+    }
+
+
+class Receiver:
+    """The webhook endpoint."""
+
+    def __init__(
+        self,
+        *,
+        projects: Mapping[str, Project],
+        producer: Producer,
+        metrics: Metrics,
+        clock: Clock,
+        log: Logger,
+        max_body_bytes: int,
+        body_timeout: float,
+        shutting_down: Callable[[], bool],
+    ) -> None:
+        self._targets = Targets(projects, metrics)
+        self._producer = producer
+        self._seconds = metrics.delivery_seconds
+        self._clock = clock
+        self._log = log
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout = body_timeout
+        self._shutting_down = shutting_down
+        self._problems = _problems(max_body_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = self._clock.monotonic()
+        target = self._targets.find(scope["path"])
+        try:
+            stored = await self._take(scope, receive, target)
+        except _RefusedError as refused:
+            await self._refuse(send, scope, target, started, refused)
+        except ClientGoneError:
+            self._report(scope, target, started, "disconnected", level="warning")
+        except asyncio.CancelledError:
+            await self._refuse(send, scope, target, started, _RefusedError("unavailable", "shutting_down"))
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is our fault: 503, with its traceback logged
+            fault = _RefusedError("unavailable", f"{type(error).__name__}: a fault of binmirror")
+            await self._refuse(send, scope, target, started, fault, exc_info=error)
+        else:
+            await self._accept(send, target, started, stored)
+
+    async def _take(self, scope: Scope, receive: Receive, target: Target) -> _Stored:
+        if scope["method"] != "POST":
+            raise _RefusedError("method_not_allowed", "method")
+        if self._shutting_down():
+            raise _RefusedError("unavailable", "shutting_down")
+        signature, reason = self._read_headers(scope)
+        body = await self._read_body(receive)
+        inlet = target.inlet
+        # Verified in any case: an unknown project must cost what a known one costs.
+        verified = verify(body, signature, inlet.secrets)
+        if not verified or signature is None or not inlet.known:
+            raise _RefusedError("unauthorized", reason if inlet.known else "unknown_project")
+        now = self._clock.now()
+        inlet.note_delivery(now)
+        delivery = Delivery(inlet.name, "voucherify", target.event_name, now, body)
+        event = read(delivery)
+        if not inlet.wants(event.type):
+            return _Stored("unwanted", event, None, len(body))
+        record = NewRecord(
+            record_key(event.project, event.resource_type, event.resource_id, event.event_id),
+            body,
+            webhook_headers(event, event_name=target.event_name, signature=signature),
+        )
+        try:
+            appended = await self._producer.append(record)
+        except (LogUnavailableError, NotDurableError) as error:
+            raise _RefusedError("unavailable", str(error)) from error
+        except RecordRefusedError as error:
+            # Only a log without a spool gets here. Asking for the delivery again keeps it alive until
+            # someone has raised the log's limit; any other answer would drop it.
+            raise _RefusedError("unavailable", f"refused by the log: {error}") from error
+        return _Stored(
+            "spooled" if appended.stored == "spool" else "stored", event, appended.position, len(body)
+        )
+
+    def _read_headers(self, scope: Scope) -> tuple[bytes | None, str]:
+        """The signature and, should it turn out wrong, the reason. Refuses an announced oversize."""
+        signature, reason = None, "signature_missing"
+        for name, value in scope["headers"]:
+            if name == HEADER:
+                repeated = reason != "signature_missing"
+                signature, reason = (None, "signature_repeated") if repeated else (value, "signature_wrong")
+            elif name == b"content-length" and value.isdigit() and int(value) > self._max_body_bytes:
+                raise _RefusedError("too_large", "content_length")
+        return signature, reason
+
+    async def _read_body(self, receive: Receive) -> bytes:
+        try:
+            return await read_body(receive, limit=self._max_body_bytes, seconds=self._body_timeout)
+        except BodyTooLargeError:
+            raise _RefusedError("too_large", "body") from None
+        except SlowSenderError:
+            raise _RefusedError("timeout", "slow_sender") from None
+
+    async def _accept(self, send: Send, target: Target, started: float, stored: _Stored) -> None:
+        outcome, event, position, size = stored
+        where = "null" if position is None else f'{{"partition":{position[0]},"offset":{position[1]}}}'
+        kept = _STORED[outcome]
+        body = f'{{"event_id":{encode_basestring_ascii(event.event_id)},"position":{where},"stored":{kept}}}'
+        content = body.encode("ascii")
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 202,
+                    "headers": [JSON, (b"content-length", b"%d" % len(content))],
+                }
+            )
+            await send({"type": "http.response.body", "body": content})
+        finally:
+            self._count(target, outcome, started)
+            self._log.info(
+                "delivery",
+                project=event.project,
+                outcome=outcome,
+                status=202,
+                event_id=event.event_id,
+                type=event.type,
+                delivery_id=event.delivery_id,
+                partition=None if position is None else position[0],
+                offset=None if position is None else position[1],
+                bytes=size,
+                duration_ms=self._ms(started),
+            )
+
+    async def _refuse(
+        self,
+        send: Send,
+        scope: Scope,
+        target: Target,
+        started: float,
+        refused: _RefusedError,
+        exc_info: BaseException | None = None,
+    ) -> None:
+        problem = self._problems[refused.outcome]
+        request_id = new_request_id()
+        try:
+            await send_problem(send, problem, request_id)
+        finally:
+            self._report(
+                scope,
+                target,
+                started,
+                refused.outcome,
+                level="error" if problem.body.code >= HTTPStatus.INTERNAL_SERVER_ERROR else "warning",
+                status=problem.body.code,
+                reason=refused.reason,
+                request_id=request_id,
+                **({"exc_info": exc_info} if exc_info else {}),
+            )
+
+    def _report(
+        self, scope: Scope, target: Target, started: float, outcome: str, *, level: str, **fields: object
+    ) -> None:
+        self._count(target, outcome, started)
+        getattr(self._log, level)(
+            "delivery",
+            project=target.inlet.name,
+            outcome=outcome,
+            path=scope["path"][:_MAX_LOGGED_PATH],
+            duration_ms=self._ms(started),
+            **fields,
+        )
+
+    def _count(self, target: Target, outcome: str, started: float) -> None:
+        target.inlet.counters[outcome].inc()
+        self._seconds.observe(self._clock.monotonic() - started)
+
+    def _ms(self, started: float) -> float:
+        return round((self._clock.monotonic() - started) * 1000, 3)

@@ -1,0 +1,37 @@
+"""Voucherify's webhook signature: lowercase hex HMAC-SHA256 of the body, keyed with the project's secret.
+
+What is signed is the body without insignificant white space. The bytes as received are tried first,
+because that is what arrives; then the same bytes with white space outside JSON strings removed. The
+body is never parsed and written again: that would reorder keys and change numbers.
+"""
+
+import hmac
+from collections.abc import Sequence
+from typing import Final
+
+from schemas.jsontext import strip_whitespace
+
+HEADER: Final = b"x-voucherify-signature"
+_HEX_DIGITS: Final = 64
+
+
+def sign(body: bytes, secret: bytes) -> bytes:
+    """The signature of ``body`` as it stands, as it is sent in the header."""
+    return hmac.digest(secret, body, "sha256").hex().encode("ascii")
+
+
+def verify(body: bytes, signature: bytes | None, secrets: Sequence[bytes]) -> bool:
+    """Whether one of the live secrets made ``signature`` for ``body``; constant in time per secret.
+
+    Bytes, not text: a header may hold anything, and ``compare_digest`` raises on non-ASCII text.
+    """
+    if signature is None or len(signature) != _HEX_DIGITS:
+        return False
+    if _matches(body, signature, secrets):
+        return True
+    stripped = strip_whitespace(body)
+    return stripped != body and _matches(stripped, signature, secrets)
+
+
+def _matches(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> bool:
+    return any(hmac.compare_digest(sign(body, secret), signature) for secret in secrets)
