@@ -37,6 +37,7 @@ from schemas.records import webhook_headers
 
 _CLOSE: Final = ((b"connection", b"close"),)
 _MAX_LOGGED_PATH: Final = 200
+_MAX_LENGTH_DIGITS: Final = 18
 _STORED: Final = {"stored": '"log"', "spooled": '"spool"', "unwanted": "false"}
 
 
@@ -156,9 +157,15 @@ class Receiver:
             if name == HEADER:
                 repeated = reason != "signature_missing"
                 signature, reason = (None, "signature_repeated") if repeated else (value, "signature_wrong")
-            elif name == b"content-length" and value.isdigit() and int(value) > self._max_body_bytes:
+            elif name == b"content-length" and self._is_oversize(value):
                 raise _RefusedError("too_large", "content_length")
         return signature, reason
+
+    def _is_oversize(self, content_length: bytes) -> bool:
+        # The length comes first: int() refuses a text of thousands of digits.
+        return content_length.isdigit() and (
+            len(content_length) > _MAX_LENGTH_DIGITS or int(content_length) > self._max_body_bytes
+        )
 
     async def _read_body(self, receive: Receive) -> bytes:
         try:
