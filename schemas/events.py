@@ -58,5 +58,5 @@ class Event(NamedTuple):
     resource_id: str | None
     resource_name: str | None
     data: Any
-    """What the type's handler reads: ``schemas.webhooks.Data`` or an own event's model; None on failure."""
+    """What the type's handler reads: ``schemas.webhooks.WebhookData`` or an own event's model; None on failure."""
     failure: Failure | None

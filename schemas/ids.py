@@ -8,7 +8,16 @@ from schemas.times import BIN_EPOCH, Micros
 DERIVED_EVENT_PREFIX: Final = "evsha_"
 """Starts the id of an event that Voucherify sent without one."""
 
+OWN_EVENT_PREFIX: Final = "evbin_"
+"""Starts the id of an own event; after it comes the run or request that made it."""
+
+RESERVED_EVENT_PREFIXES: Final = (DERIVED_EVENT_PREFIX, OWN_EVENT_PREFIX)
+"""Ids that only binmirror gives: a webhook's body that claims one is refused."""
+
 ENTRY_PREFIX: Final = "tbe_"
+
+_MAX_MILLISECONDS: Final = (1 << 42) - 1
+"""What 18 hex digits leave beside 30 low bits: until the year 2155."""
 
 
 def record_key(project: str, resource_type: str | None, resource_id: str | None, event_id: str) -> bytes:
@@ -40,7 +49,7 @@ def provisional_entry_id(
     a wrong clock elsewhere cannot push an entry to an end of the bin for ever.
     """
     clamped = max(min(moment, received_at), BIN_EPOCH)
-    milliseconds = (clamped - BIN_EPOCH) // 1000
+    milliseconds = min((clamped - BIN_EPOCH) // 1000, _MAX_MILLISECONDS)
     name = f"{project}/{resource_type}/{resource_id}".encode("utf-8", "backslashreplace")
     digest = hashlib.sha256(name).digest()
     number = (milliseconds << 30) | (int.from_bytes(digest[:4], "big") & 0x3FFF_FFFF)

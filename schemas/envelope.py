@@ -1,0 +1,176 @@
+"""The body of a webhook as it stands on the wire: only what the project uses, parsed in one pass.
+
+Everything is optional and unknown fields are ignored: Voucherify adds fields without notice, and its
+published schema calls fields required that real deliveries leave out. A field that is there but cannot
+be taken is left out of the model and told in ``Parsed.problems``: whether it matters depends on the
+event, so ``schemas.webhooks`` decides.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+
+from schemas.events import Failure
+from schemas.text import MAX_TEXT, Text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Voucher(_Part):
+    """A voucher. ``code`` is null in real deletions."""
+
+    id: Text | None = None
+    code: Text | None = None
+    campaign_id: Text | None = None
+
+
+class Campaign(_Part):
+    """A campaign."""
+
+    id: Text | None = None
+    name: Text | None = None
+
+
+class OldObject(_Part):
+    """``data.object`` of the old envelope: a voucher or a campaign, as the event's type says."""
+
+    id: Text | None = None
+    code: Text | None = None
+    campaign_id: Text | None = None
+    name: Text | None = None
+
+
+class Data(_Part):
+    """The ``data`` member, or all of a body without envelope."""
+
+    voucher: Voucher | None = None
+    campaign: Campaign | None = None
+    deleted_at: str | None = None
+
+
+class EnvelopeData(Data):
+    """``data`` with what it has in the old envelope."""
+
+    object: OldObject | None = None
+
+
+class User(_Part):
+    """Who did it, in Voucherify's dashboard."""
+
+    id: Text | None = None
+
+
+class EventSource(_Part):
+    """How it was done."""
+
+    channel: Text | None = None
+    user: User | None = None
+
+
+class Happening(_Part):
+    """The ``event`` member: what happened, in contrast to its send-out."""
+
+    id: Text | None = None
+    type: Text | None = None
+    created_at: str | None = None
+    entity_id: Text | None = None
+    group_id: Text | None = None
+    event_source: EventSource | None = None
+
+
+class Body(Data):
+    """A body of any of the three forms; the fields of ``Data`` are those of a body without envelope."""
+
+    id: Text | None = None
+    project_id: Text | None = None
+    created_at: str | None = None
+    type: Text | None = None
+    data: EnvelopeData | None = None
+    event: Happening | None = None
+    object: str | None = None
+
+
+Path: TypeAlias = tuple[str, ...]
+"""Where in the body: ``("data", "voucher", "id")``."""
+
+
+class Problem(NamedTuple):
+    """A field that the model does not have, and why."""
+
+    kind: Literal["wrong_type", "unstorable"]
+    message: str
+
+
+class Parsed(NamedTuple):
+    """A body and the fields that could not be taken, by path."""
+
+    body: Body
+    problems: Mapping[Path, Problem]
+
+
+_UNSTORABLE: Final = {
+    "string_too_long": Problem("unstorable", f"longer than {MAX_TEXT} characters"),
+    "string_pattern_mismatch": Problem(
+        "unstorable", "holds NUL or half a surrogate pair, which no database stores"
+    ),
+}
+"""By pydantic's type of error: a text, but not one that can be kept."""
+
+_NO_PROBLEMS: Final[Mapping[Path, Problem]] = {}
+_validate_json: Final = Body.__pydantic_validator__.validate_json
+
+_ESCAPES: Final = re.compile(
+    rb"""\\(?: u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}  # a pair of surrogates
+            | (u[dD][89a-fA-F][0-9a-fA-F]{2})                            # a lone one
+            | . )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def parse(body: bytes) -> Parsed | Failure:
+    """The body's model, or why there is none: ``invalid_json``, ``missing_envelope``. Never raises."""
+    try:
+        return Parsed(_validate_json(body), _NO_PROBLEMS)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] != "json_invalid":
+        return _parse_leniently(body)
+    without_surrogates = _ESCAPES.sub(_nul_for_lone_surrogate, body)
+    if without_surrogates != body:
+        return parse(without_surrogates)
+    return Failure("invalid_json", found[0]["msg"])
+
+
+def _nul_for_lone_surrogate(match: re.Match[bytes]) -> bytes:
+    # Both cannot be stored, and the parser lets NUL through: so the rest of the body can still be read.
+    return rb"\u0000" if match[1] else match[0]
+
+
+def _parse_leniently(body: bytes) -> Parsed | Failure:
+    try:
+        raw = from_json(body)
+    except ValueError as error:
+        return Failure("invalid_json", f"Invalid JSON: {error}")
+    if not isinstance(raw, dict):
+        return Failure("missing_envelope", "The body is JSON, but not an object.")
+    problems: dict[Path, Problem] = {}
+    try:
+        return Parsed(Body.model_validate(raw), problems)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    for each in found:
+        path = tuple(str(part) for part in each["loc"])
+        problems[path] = _UNSTORABLE.get(each["type"]) or Problem("wrong_type", each["msg"])
+        _leave_out(raw, path)
+    return Parsed(Body.model_validate(raw), problems)
+
+
+def _leave_out(raw: Any, path: Path) -> None:
+    for part in path[:-1]:
+        raw = raw[part]
+    raw[path[-1]] = None

@@ -1,0 +1,23 @@
+"""Bounds of text: what every database stores and every index holds."""
+
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import StringConstraints
+
+MAX_TEXT: Final = 512
+"""Characters in an id, code, name or event type, at most: 2,048 bytes as UTF-8, so that a row of a
+PostgreSQL index (2,704 bytes) holds one beside project, type and time. Voucherify's own ids have about 40."""
+
+Text: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
+"""Storable text: PostgreSQL refuses NUL. (Lone surrogates are no text for pydantic to begin with.)"""
+
+
+def is_storable(text: str) -> bool:
+    """Whether ``text`` is within the bounds and neither holds NUL nor a lone surrogate."""
+    if len(text) > MAX_TEXT or "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""A webhook delivery, read as an event: three forms of body, one result, and never an exception.
+
+Forms, as Voucherify sends them (``schemas.forms`` tells them apart):
+
+- current: ``id`` names the send-out, ``event.id`` what happened.
+- old (``object`` is ``"event"``): ``id`` names what happened; ``data.object`` is the voucher or campaign.
+- data only: the ``data`` member alone; only the request's path can name the event.
+
+An event without an id gets one derived from its body, and its time is the time of receipt. Fields that
+the event's type does not use are never a reason to refuse it.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from schemas.envelope import Campaign, Data, EnvelopeData, Happening, OldObject, Parsed, Voucher, parse
+from schemas.events import Delivery, Event, Failure, ResourceType
+from schemas.forms import Form, first_failure, form_of
+from schemas.ids import RESERVED_EVENT_PREFIXES, derived_event_id
+from schemas.jsontext import strip_whitespace
+from schemas.times import Micros, parse_time
+
+
+class WebhookData(NamedTuple):
+    """What handlers read of a webhook, beside the event's own fields. All text is storable."""
+
+    voucher: Voucher | None
+    campaign: Campaign | None
+    deleted_at: Micros | None
+    """Of ``campaign.deleted``."""
+
+
+DELETIONS: Final = frozenset({"voucher.deleted", "campaign.deleted"})
+"""Types that must name a resource."""
+
+_NO_EVENT: Final = Happening()
+_NO_DATA: Final = EnvelopeData()
+_NO_TYPE: Final = Failure("missing_envelope", "Neither the body nor the URL says which event this is.")
+_NO_RESOURCE_ID: Final = Failure("missing_resource_id", "The body does not say what was deleted.")
+_PATH_NAME: Final = re.compile(r"[a-z0-9_.]{1,255}")
+
+
+def read_event(delivery: Delivery) -> Event:
+    """The event in a delivery of Voucherify's; ``failure`` says why it cannot be applied. Never raises.
+
+    Failure codes: invalid_json, missing_envelope, invalid_envelope, invalid_time, missing_resource_id,
+    unstorable_text.
+    """
+    name = event_name(delivery.event_name)
+    parsed = parse(delivery.body)
+    if isinstance(parsed, Failure):
+        return _unreadable(delivery, name, parsed)
+    form = form_of(parsed, name)
+    if form is None:
+        return _unreadable(delivery, name, _NO_TYPE)
+    return _read(delivery, parsed, form, name)
+
+
+def event_name(text: str | None) -> str | None:
+    """The event's type that a path names: ``EVENTS.VOUCHER.DELETED`` and ``voucher.deleted`` are one."""
+    if text is None:
+        return None
+    name = text.lower().removeprefix("events.")
+    return name if _PATH_NAME.fullmatch(name) else None
+
+
+def _unreadable(delivery: Delivery, name: str | None, failure: Failure) -> Event:
+    return Event(
+        project=delivery.project,
+        source="voucherify",
+        event_id=_derived_id(delivery, name),
+        type=name or "",
+        occurred_at=delivery.received_at,
+        received_at=delivery.received_at,
+        delivery_id="",
+        voucherify_project=None,
+        channel=None,
+        group_id=None,
+        user_id=None,
+        resource_type=None,
+        resource_id=None,
+        resource_name=None,
+        data=None,
+        failure=failure,
+    )
+
+
+def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> Event:
+    body = parsed.body
+    event = body.event or _NO_EVENT
+    event_type = (name if form == "data_only" else body.type or event.type or name) or ""
+    event_id = event.id if form == "current" else body.id if form == "old" else None
+    failure = first_failure(parsed, form, event_type) if parsed.problems else None
+    if event_id and event_id.startswith(RESERVED_EVENT_PREFIXES):
+        failure = failure or Failure("invalid_envelope", f"Only binmirror gives ids like {event_id!r}.")
+        event_id = None
+
+    data = body if form == "data_only" else body.data or _NO_DATA
+    if form == "old" and isinstance(data, EnvelopeData):
+        data = _from_old(data.object, event_type)
+    resource = _resource(data, event_type, event.entity_id)
+    occurred_at, deleted_at = delivery.received_at, None
+    try:
+        if event_id and (text := event.created_at or body.created_at):
+            occurred_at = parse_time(text)
+        if event_type == "campaign.deleted" and data.deleted_at:
+            deleted_at = parse_time(data.deleted_at)
+    except ValueError as error:
+        failure = failure or Failure("invalid_time", str(error)[:200])
+    if not event_type:
+        failure = failure or _NO_TYPE
+    elif resource.id is None and event_type in DELETIONS:
+        failure = failure or _NO_RESOURCE_ID
+    source = event.event_source
+    return Event(
+        project=delivery.project,
+        source="voucherify",
+        event_id=event_id or _derived_id(delivery, event_type),
+        type=event_type,
+        occurred_at=occurred_at,
+        received_at=delivery.received_at,
+        delivery_id=(body.id or "") if form == "current" else "",
+        voucherify_project=None if form == "data_only" else body.project_id,
+        channel=source.channel if source else None,
+        group_id=event.group_id,
+        user_id=source.user.id if source and source.user else None,
+        resource_type=resource.type,
+        resource_id=resource.id,
+        resource_name=resource.name,
+        data=None if failure else WebhookData(data.voucher, data.campaign, deleted_at),
+        failure=failure,
+    )
+
+
+def _derived_id(delivery: Delivery, event_type: str | None) -> str:
+    return derived_event_id(delivery.project, event_type, strip_whitespace(delivery.body))
+
+
+def _from_old(thing: OldObject | None, event_type: str) -> Data:
+    if thing is None:
+        return _NO_DATA
+    if event_type.startswith("voucher."):
+        return Data(voucher=Voucher(id=thing.id, code=thing.code, campaign_id=thing.campaign_id))
+    return Data(campaign=Campaign(id=thing.id, name=thing.name))
+
+
+class _Resource(NamedTuple):
+    """What the event is about: all three, or none."""
+
+    type: ResourceType | None = None
+    id: str | None = None
+    name: str | None = None
+
+
+_NO_RESOURCE: Final = _Resource()
+
+
+def _resource(data: Data, event_type: str, entity_id: str | None) -> _Resource:
+    if event_type.startswith("voucher."):
+        voucher = data.voucher
+        if resource_id := (voucher and voucher.id) or entity_id:
+            return _Resource("voucher", resource_id, (voucher and voucher.code) or resource_id)
+    elif event_type.startswith("campaign."):
+        campaign = data.campaign
+        if resource_id := (campaign and campaign.id) or entity_id:
+            return _Resource("campaign", resource_id, (campaign and campaign.name) or resource_id)
+    return _NO_RESOURCE
