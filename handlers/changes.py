@@ -1,7 +1,9 @@
 """What an event changes, and the entry that the changes fold into. Plain values, no behaviour."""
 
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from schemas.events import Event
 from schemas.times import Micros
 
 State: TypeAlias = Literal["deleted", "in_bin", "vanished", "purged"]
@@ -75,3 +77,7 @@ class Entry(NamedTuple):
     def id(self) -> str:
         """The id that the API shows."""
         return self.entry_id or self.provisional_id or self.sort_key
+
+
+Handler: TypeAlias = Callable[[Event], tuple[Change, ...]]
+"""What an event means. Pure; raises nothing for an event without ``failure``."""

@@ -170,7 +170,7 @@ def _parse_leniently(body: bytes) -> Parsed | Failure:
     return Parsed(Body.model_validate(raw), problems)
 
 
-def _leave_out(raw: Any, path: Path) -> None:
+def _leave_out(raw: dict[str, Any], path: Path) -> None:
     for part in path[:-1]:
         raw = raw[part]
     raw[path[-1]] = None

@@ -54,9 +54,7 @@ def missing_permission(*, request_id: str | None = None) -> ErrorBody:
     )
 
 
-def resource_not_found(
-    resource_type: str, resource_id: str, *, request_id: str | None = None
-) -> ErrorBody:
+def resource_not_found(resource_type: str, resource_id: str, *, request_id: str | None = None) -> ErrorBody:
     return ErrorBody(
         code=404,
         key="not_found",
@@ -108,9 +106,7 @@ def payload_too_large(limit: int, *, request_id: str | None = None) -> ErrorBody
 
 
 def too_many_requests(*, request_id: str | None = None) -> ErrorBody:
-    return ErrorBody(
-        code=429, message="Too many requests hit the API too quickly.", request_id=request_id
-    )
+    return ErrorBody(code=429, message="Too many requests hit the API too quickly.", request_id=request_id)
 
 
 def internal_error(*, request_id: str | None = None) -> ErrorBody:

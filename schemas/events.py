@@ -58,5 +58,6 @@ class Event(NamedTuple):
     resource_id: str | None
     resource_name: str | None
     data: Any
-    """What the type's handler reads: ``schemas.webhooks.WebhookData`` or an own event's model; None on failure."""
+    """What the type's handler reads: ``schemas.webhooks.WebhookData``, or a model of ``schemas.own_events``;
+    None on failure."""
     failure: Failure | None

@@ -95,7 +95,7 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
         failure = failure or Failure("invalid_envelope", f"Only binmirror gives ids like {event_id!r}.")
         event_id = None
 
-    data = body if form == "data_only" else body.data or _NO_DATA
+    data: Data = body if form == "data_only" else body.data or _NO_DATA
     if form == "old" and isinstance(data, EnvelopeData):
         data = _from_old(data.object, event_type)
     resource = _resource(data, event_type, event.entity_id)

@@ -1,0 +1,36 @@
+"""What the events of vouchers mean for the bin."""
+
+from handlers.changes import Change, Fields, ResourceKey
+from handlers.evidence import deleted_by, evidence_at
+from schemas.events import Event
+from schemas.webhooks import WebhookData
+
+
+def deleted(event: Event) -> tuple[Change, ...]:
+    """``voucher.deleted``: the voucher is gone, whether to the bin or for good."""
+    data = event.data
+    if not isinstance(data, WebhookData) or event.resource_id is None:
+        return ()
+    parent = data.voucher.campaign_id if data.voucher else None
+    if not parent and data.campaign:
+        parent = data.campaign.id
+    change = Change(
+        key=ResourceKey(event.project, "voucher", event.resource_id),
+        state="deleted",
+        event_id=event.event_id,
+        occurred_at=event.occurred_at,
+        received_at=event.received_at,
+        evidence_at=evidence_at(event),
+        fields=Fields(
+            created_at=event.occurred_at,
+            resource_name=event.resource_name or event.resource_id,
+            resource_parent_id=parent or None,
+            deleted_by_user_id=deleted_by(event),
+        ),
+    )
+    return (change,)
+
+
+def recorded(_event: Event) -> tuple[Change, ...]:
+    """``voucher.created``, ``voucher.updated``: kept with code, id and time; the bin does not change."""
+    return ()
