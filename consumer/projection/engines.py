@@ -1,0 +1,142 @@
+"""Connections to the projection's database: one way to open SQLite and PostgreSQL.
+
+Sessions are set up on connecting, not by the address, so that a pooler in between does not matter.
+"""
+
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import psycopg
+from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from consumer.addresses import SqliteAddress, parse_projection
+
+Purpose: TypeAlias = Literal["read", "write", "migrate"]
+Kind: TypeAlias = Literal["sqlite", "postgresql"]
+
+_BUSY_SECONDS: Final = 5.0
+_WRITER_CACHE_KIB: Final = 32_768
+_READER_CACHE_KIB: Final = 4_096
+WAL_PAGES: Final = 8_192
+"""Pages (32 MiB) in the write-ahead log at which the writer moves them into the database."""
+_CONNECT_SECONDS: Final = 10
+
+_POSTGRES_SETTINGS: Final[dict[Purpose, str]] = {
+    # A transaction that a frozen worker left open ends by itself; nobody waits for a lock for ever.
+    "write": (
+        "SET statement_timeout = '60s'; SET lock_timeout = '5s'; "
+        "SET idle_in_transaction_session_timeout = '10s'"
+    ),
+    "read": (
+        "SET default_transaction_read_only = on; SET statement_timeout = '30s'; SET lock_timeout = '5s'; "
+        "SET idle_in_transaction_session_timeout = '10s'"
+    ),
+    # Building an index takes its time.
+    "migrate": "SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'",
+}
+
+
+class Database(NamedTuple):
+    """An engine and what it connects to."""
+
+    engine: Engine
+    kind: Kind
+    shown: str
+    """The address without credentials."""
+    path: Path | None
+    """SQLite's file."""
+
+
+def open_engine(address: str, purpose: Purpose, *, connections: int = 1) -> Database:
+    """An engine that connects when first used, and again by itself after the server was away.
+
+    ``read``: connections that cannot write (and never checkpoint SQLite's write-ahead log); every statement
+    on its own unless a transaction is begun. ``write``, ``migrate``: transactions that take SQLite's write
+    lock when they begin.
+
+    Raises:
+        ValueError: not an address of a projection.
+
+    """
+    parsed = parse_projection(address)
+    if isinstance(parsed, SqliteAddress):
+        return Database(_sqlite(parsed.path, purpose, connections), "sqlite", str(parsed), parsed.path)
+    url = parsed.url.get_secret_value()
+    return Database(_postgres(url, purpose, connections), "postgresql", str(parsed), None)
+
+
+def _sqlite(path: Path, purpose: Purpose, connections: int) -> Engine:
+    # mode=ro: such a connection cannot checkpoint, not even when it is the last one to close.
+    mode = "ro" if purpose == "read" else "rwc"
+    place = f"file:{_quoted(path.absolute())}?mode={mode}"
+
+    def connect() -> Any:
+        if purpose != "read":
+            path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite.connect(
+            place, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        for pragma in _pragmas(purpose):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    engine = create_engine(
+        "sqlite://",
+        module=sqlite,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        isolation_level="AUTOCOMMIT" if purpose == "read" else None,
+    )
+    if purpose != "read":
+        event.listen(engine, "begin", _take_the_write_lock)
+    return engine
+
+
+def _pragmas(purpose: Purpose) -> tuple[str, ...]:
+    if purpose == "read":
+        return ("query_only=ON", f"cache_size=-{_READER_CACHE_KIB}")
+    return (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"wal_autocheckpoint={WAL_PAGES}",
+        f"cache_size=-{_WRITER_CACHE_KIB}",
+    )
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _take_the_write_lock(connection: Connection) -> None:
+    # A deferred transaction could fail half-way, when it first writes.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _postgres(url: str, purpose: Purpose, connections: int) -> Engine:
+    def connect() -> psycopg.Connection[Any]:
+        connection = psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name=f"binmirror {purpose}",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+        for setting in _POSTGRES_SETTINGS[purpose].split(";"):
+            connection.execute(setting.encode())
+        connection.autocommit = False
+        return connection
+
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        pool_size=connections,
+        max_overflow=0,
+        pool_pre_ping=True,
+        isolation_level="AUTOCOMMIT" if purpose == "read" else "READ COMMITTED",
+    )

@@ -1,0 +1,174 @@
+"""The projection's tables, for SQLite and PostgreSQL alike.
+
+All text compares by code point: ``COLLATE "C"`` in PostgreSQL, SQLite's own BINARY. All times are
+microseconds since the Unix epoch. An index costs the worker on every event, so each has its reason.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TEXT
+
+metadata: Final = MetaData()
+
+_TEXT: Final = Text().with_variant(TEXT(collation="C"), "postgresql")
+
+LISTED: Final = "state IN ('deleted', 'in_bin')"
+"""Literal, as are the other conditions of partial indexes: a query's planner matches them word by word."""
+NOT_LISTED: Final = "state NOT IN ('deleted', 'in_bin')"
+OTHER_PROVISIONAL: Final = "provisional_id <> sort_key"
+TROUBLED: Final = "status IN ('failed', 'discarded')"
+
+bin_entries: Final = Table(
+    "bin_entries",
+    metadata,
+    Column("project", _TEXT, nullable=False),
+    Column("resource_type", _TEXT, nullable=False),
+    Column("resource_id", _TEXT, nullable=False),
+    Column("sort_key", _TEXT, nullable=False),
+    Column("provisional_id", _TEXT),
+    Column("entry_id", _TEXT),
+    Column("state", _TEXT, nullable=False),
+    Column("evidence_at", BigInteger, nullable=False),
+    Column("evidence_event_id", _TEXT, nullable=False),
+    Column("created_at", BigInteger),  # NULL together with resource_name: only known to be gone
+    Column("resource_name", _TEXT),
+    Column("resource_parent_id", _TEXT),
+    Column("deleted_by_user_id", _TEXT),
+    Column("snapshot_event_id", _TEXT),
+    Column("snapshot_occurred_at", BigInteger),
+    Column("observed_at", BigInteger),
+    Column("observed_event_id", _TEXT),
+    Column("changed_partition", Integer, nullable=False),  # of the record that last changed a visible field
+    Column("changed_offset", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project", "resource_type", "resource_id", name="bin_entries_pkey"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "bin_entries_listed",  # the listing's keyset
+    bin_entries.c.project,
+    bin_entries.c.sort_key,
+    bin_entries.c.resource_type,
+    bin_entries.c.resource_id,
+    sqlite_where=text(LISTED),
+    postgresql_where=text(LISTED),
+)
+Index(
+    "bin_entries_not_listed",  # an id that a client still holds, of an entry that has left the bin
+    bin_entries.c.project,
+    bin_entries.c.sort_key,
+    sqlite_where=text(NOT_LISTED),
+    postgresql_where=text(NOT_LISTED),
+)
+Index(
+    "bin_entries_provisional_id",  # mostly the sort key itself: then the two indexes above find it
+    bin_entries.c.project,
+    bin_entries.c.provisional_id,
+    sqlite_where=text(OTHER_PROVISIONAL),
+    postgresql_where=text(OTHER_PROVISIONAL),
+)
+Index(
+    "bin_entries_entry_id",
+    bin_entries.c.project,
+    bin_entries.c.entry_id,
+    sqlite_where=text("entry_id IS NOT NULL"),
+    postgresql_where=text("entry_id IS NOT NULL"),
+)
+Index("bin_entries_resource_name", bin_entries.c.project, bin_entries.c.resource_name)
+Index(
+    "bin_entries_resource_parent_id",
+    bin_entries.c.project,
+    bin_entries.c.resource_parent_id,
+    sqlite_where=text("resource_parent_id IS NOT NULL"),
+    postgresql_where=text("resource_parent_id IS NOT NULL"),
+)
+
+# The payload lies out of the key tree: an ordinary rowid table in SQLite, where events are appended.
+events: Final = Table(
+    "events",
+    metadata,
+    Column("project", _TEXT, nullable=False),
+    Column("event_id", _TEXT, nullable=False),
+    Column("source", _TEXT, nullable=False),
+    Column("type", _TEXT, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("delivery_id", _TEXT, nullable=False),
+    Column("voucherify_project", _TEXT),
+    Column("channel", _TEXT),
+    Column("group_id", _TEXT),
+    Column("user_id", _TEXT),
+    Column("resource_type", _TEXT),
+    Column("resource_id", _TEXT),
+    Column("resource_name", _TEXT),
+    Column("status", _TEXT, nullable=False),
+    Column("failure_code", _TEXT),
+    Column("failure_message", _TEXT),
+    Column("attempts", Integer, nullable=False),
+    Column("deliveries", Integer, nullable=False),
+    Column("log_partition", Integer, nullable=False),  # of the delivery whose content this is
+    Column("log_offset", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),  # see payloads
+    PrimaryKeyConstraint("project", "event_id", name="events_pkey"),
+)
+Index("events_newest", events.c.project, events.c.received_at, events.c.event_id)
+Index(
+    "events_troubled",  # failed and discarded ones, newest first
+    events.c.project,
+    events.c.status,
+    events.c.received_at,
+    events.c.event_id,
+    sqlite_where=text(TROUBLED),
+    postgresql_where=text(TROUBLED),
+)
+Index(
+    "events_resource",  # what happened to a resource; an entry folded anew
+    events.c.project,
+    events.c.resource_id,
+    events.c.resource_type,
+    sqlite_where=text("resource_id IS NOT NULL"),
+    postgresql_where=text("resource_id IS NOT NULL"),
+)
+
+checkpoints: Final = Table(
+    "checkpoints",
+    metadata,
+    Column("consumer", _TEXT, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("log_id", _TEXT, nullable=False),
+    Column("log_partition", Integer, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),  # first offset not applied yet
+    Column("epoch", BigInteger, nullable=False),  # grows with every acquisition
+    Column("lease_owner", _TEXT),
+    Column("lease_until", BigInteger),  # by the database's clock
+    Column("digest", LargeBinary),  # of the record at next_offset - 1
+    Column("caught_up_at", BigInteger),  # when the end of the log was last seen
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("consumer", "generation", "log_id", "log_partition", name="checkpoints_pkey"),
+)
+
+# How many events and entries there are, kept by the worker in the batch's own transaction, because counting
+# millions of rows is too dear for a health check. One row per partition, so that workers do not wait for
+# each other's row locks; the sum over the partitions is the count (a single row may be negative).
+counts: Final = Table(
+    "counts",
+    metadata,
+    Column("log_partition", Integer, nullable=False),
+    Column("kind", _TEXT, nullable=False),  # entries, events
+    Column("project", _TEXT, nullable=False),
+    Column("resource_type", _TEXT, nullable=False),  # empty for events
+    Column("state", _TEXT, nullable=False),  # an entry's state, an event's status
+    Column("rows", BigInteger, nullable=False),
+    PrimaryKeyConstraint("log_partition", "kind", "project", "resource_type", "state", name="counts_pkey"),
+)
