@@ -12,6 +12,12 @@ from consumer.addresses import EventLogAddress, ProjectionAddress, parse_event_l
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_.*?\[\]!-]{1,200}")
 
 
+def check_secret(secret: str) -> None:
+    """Raises ValueError for a secret that cannot be meant."""
+    if not secret or secret != secret.strip():
+        raise ValueError("is empty, or starts or ends with white space")
+
+
 def _secrets(value: object) -> object:
     """A plain string is one secret; a text that starts like a JSON list is a JSON list."""
     if isinstance(value, str) and value.lstrip().startswith("["):
@@ -21,8 +27,8 @@ def _secrets(value: object) -> object:
         raise ValueError("is neither a string nor a list of strings")
     if not secrets:
         raise ValueError("is an empty list")
-    if any(not secret or secret != secret.strip() for secret in secrets):
-        raise ValueError("holds a secret that is empty, or starts or ends with white space")
+    for secret in secrets:
+        check_secret(secret)
     return secrets
 
 

@@ -237,3 +237,9 @@ def _error(label: str, wrong: str) -> SettingsError:
 
 def _toml(example: str) -> str:
     return example if example.startswith("[") else json.dumps(example, ensure_ascii=False)
+
+
+def clean_environment(added: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process of ours: none of the settings that this one has, but ``added``."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**inherited, **{PREFIX + name: value for name, value in added.items()}}

@@ -1,0 +1,5 @@
+"""``python -m consumer`` is ``binmirror``."""
+
+from consumer.cli.app import main
+
+main()

@@ -1,0 +1,63 @@
+"""``binmirror migrate``, ``topics create``, ``version``."""
+
+import platform
+
+import typer
+
+from consumer.bootstrap.admin import create_topic, migrate_projection
+from consumer.bootstrap.run import run_async
+from consumer.bootstrap.versions import versions
+from consumer.cli.common import ConfigOption, JsonOption, print_json, settings_of
+
+topics = typer.Typer(no_args_is_help=True, help="The event log's topic in Kafka.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("migrate")(migrate_command)
+    app.command("version")(version_command)
+    app.add_typer(topics, name="topics")
+
+
+def migrate_command(context: typer.Context, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Bring the projection's database to this version's schema. Does nothing when it is there already.
+
+    Before a new version's workers start: `binmirror migrate`
+
+    SQLite needs no such step: the worker migrates by itself.
+    """
+    before, after = migrate_projection(settings_of(context, config))
+    if as_json:
+        print_json({"before": before, "after": after})
+    elif before == after:
+        typer.echo(f"The schema is at {after} already.")
+    else:
+        typer.echo(f"Migrated from {before or 'an empty database'} to {after}.")
+
+
+@topics.command("create")
+def create_command(context: typer.Context, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Create the event log's topic as the settings say, or check the one that is there.
+
+    Three replicas, two of them in sync, kept for ever: `binmirror topics create`
+
+    On a single broker, for a trial: `BINMIRROR_KAFKA_ALLOW_SINGLE_REPLICA=true binmirror topics create`
+    """
+    result = run_async(create_topic(settings_of(context, config)))
+    if as_json:
+        print_json(result)
+    else:
+        typer.echo(" · ".join(f"{name} {value}" for name, value in result.items()))
+
+
+def version_command(as_json: JsonOption = False) -> None:
+    """Show the versions of binmirror and of what it runs on.
+
+    For a report: `binmirror version --json`
+    """
+    found = {**versions(), "python": platform.python_version(), "platform": platform.platform()}
+    if as_json:
+        print_json(found)
+    else:
+        for name, value in found.items():
+            typer.echo(f"{name} {value}")

@@ -1,0 +1,53 @@
+"""The command ``binmirror``: finds the command asked for and turns errors into one line and an exit code."""
+
+import sys
+
+import typer
+
+from consumer.cli import admin, demo, events, init, send, serve, status
+from consumer.cli.common import AWAY, FOUND, WRONG_USAGE, ConfigOption, notice
+from consumer.errors import BinmirrorError, SettingsError, TransientError
+
+app = typer.Typer(
+    name="binmirror",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(context: typer.Context, config: ConfigOption = None) -> None:
+    """Receives Voucherify's deletion webhooks and keeps a local, queryable mirror of its bin.
+
+    Try `binmirror demo` first; then `binmirror init` and `binmirror serve`.
+
+    Exit codes: 0 done · 1 found something, or done in part · 2 wrong usage or setting · 3 a server is away.
+    """
+    context.obj = config
+
+
+serve.register(app)
+send.register(app)
+status.register(app)
+events.register(app)
+init.register(app)
+admin.register(app)
+demo.register(app)
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    try:
+        app(prog_name="binmirror")
+    except SettingsError as error:
+        notice(f"binmirror: {error}")
+        sys.exit(WRONG_USAGE)
+    except TransientError as error:
+        notice(f"binmirror: {error}")
+        sys.exit(AWAY)
+    except BinmirrorError as error:
+        notice(f"binmirror: {error}")
+        sys.exit(FOUND)

@@ -1,0 +1,81 @@
+"""What all commands share: settings, output for people and machines, exit codes."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from consumer.settings import Settings, load_settings
+
+DONE: Final = 0
+FOUND: Final = 1
+"""Found something, or did it only in part."""
+WRONG_USAGE: Final = 2
+AWAY: Final = 3
+"""A server does not answer."""
+
+ConfigOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="TOML file with settings and [projects.NAME] tables."
+    ),
+]
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def settings_of(context: typer.Context, config: Path | None) -> Settings:
+    """The settings; ``--config`` may stand before or after the command. Raises SettingsError."""
+    return load_settings(config or context.obj)
+
+
+def console() -> Console:
+    """Standard output for people; lines stay whole when it is not a terminal."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def notice(text: str) -> None:
+    """A line for people on standard error, out of the way of results."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    # A lone surrogate, which UTF-8 lacks, becomes the JSON escape that it came from.
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.flush()
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None
+) -> None:
+    """A table; what came from outside is shown as it is, not as markup, and without control characters."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(cell) for cell in row))
+    console().print(table)
+
+
+def plain(value: object) -> str:
+    """Text that a terminal shows and never obeys."""
+    text = "-" if value is None else str(value)
+    text = "".join(character if character.isprintable() else "�" for character in text)
+    return text.replace("[", "\\[")
+
+
+def as_json(row: Mapping[str, Any]) -> str:
+    """One object on one line, for streams of them."""
+    return json.dumps(row)
+
+
+def leave(code: int) -> NoReturn:
+    """End the command with an exit code."""
+    raise typer.Exit(code)

@@ -1,0 +1,151 @@
+"""How log, projection and spool are: one report for the command line, for machines and for people."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from consumer.errors import StopError, TransientError
+from consumer.eventlog.base import LogAdmin, LogInfo
+from consumer.projection.base import ProjectionInfo, ProjectionReader
+from schemas.times import format_time
+
+
+class PartitionStatus(NamedTuple):
+    """One partition of the log, and how far the projection has come in it."""
+
+    partition: int
+    start: int | None
+    end: int | None
+    """None when the log does not answer."""
+    next_offset: int | None
+    """None when the projection does not answer, or has not begun."""
+    owner: str | None
+    caught_up_at: str | None
+
+    @property
+    def lag(self) -> int | None:
+        """Records in the log that are not in the projection."""
+        if self.end is None or self.next_offset is None:
+            return None if self.end is None else self.end - (self.start or 0)
+        return max(0, self.end - self.next_offset)
+
+
+class SpoolStatus(NamedTuple):
+    """The spool of this machine."""
+
+    path: str
+    waiting: int
+    set_aside: int
+
+
+@dataclass(slots=True)
+class Status:
+    """The report. Parts that did not answer are None and named in ``away``."""
+
+    log: LogInfo | None = None
+    projection: ProjectionInfo | None = None
+    spool: SpoolStatus | None = None
+    away: dict[str, str] = field(default_factory=dict)
+    """Part → why it did not answer."""
+    stopped: dict[str, str] = field(default_factory=dict)
+    """Part → what a person has to decide."""
+
+    def partitions(self) -> Sequence[PartitionStatus]:
+        """Every partition that log or projection knows."""
+        bounds = self.log.bounds if self.log else {}
+        rows = {
+            row.partition: row
+            for row in (self.projection.checkpoints if self.projection else ())
+            if self.log is None or row.log_id == self.log.log_id
+        }
+        found = []
+        for number in sorted({*bounds, *rows}):
+            limits, row = bounds.get(number), rows.get(number)
+            seen = row.caught_up_at if row else None
+            found.append(
+                PartitionStatus(
+                    number,
+                    limits.start if limits else None,
+                    limits.end if limits else None,
+                    row.next_offset if row else None,
+                    row.lease_owner if row else None,
+                    format_time(seen) if seen is not None else None,
+                )
+            )
+        return found
+
+    def entries(self) -> Mapping[str, int]:
+        """Entries by state, of all projects."""
+        counts: Counter[str] = Counter()
+        for (_, _, state), number in (self.projection.entries if self.projection else {}).items():
+            counts[state] += number
+        return counts
+
+    def failed(self) -> int:
+        """Failed events of all projects."""
+        events = self.projection.events if self.projection else {}
+        return sum(number for (_, status), number in events.items() if status == "failed")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        log, projection = self.log, self.projection
+        return {
+            "event_log": log
+            and {
+                "kind": log.kind,
+                "address": log.address,
+                "log_id": log.log_id,
+                "details": dict(log.details),
+            },
+            "partitions": [{**row._asdict(), "lag": row.lag} for row in self.partitions()],
+            "projection": projection and _projection(projection),
+            "spool": self.spool and self.spool._asdict(),
+            "away": self.away,
+            "stopped": self.stopped,
+        }
+
+
+def _projection(info: ProjectionInfo) -> dict[str, Any]:
+    return {
+        "kind": info.kind,
+        "address": info.address,
+        "server_version": info.server_version,
+        "schema_version": info.schema_version,
+        "latest_schema_version": info.latest_schema_version,
+        "entries": [
+            {"project": project, "resource_type": kind, "state": state, "count": count}
+            for (project, kind, state), count in sorted(info.entries.items())
+        ],
+        "events": [
+            {"project": project, "status": status, "count": count}
+            for (project, status), count in sorted(info.events.items())
+        ],
+        "last_deliveries": {name: format_time(moment) for name, moment in info.last_deliveries.items()},
+    }
+
+
+async def take_status(
+    log: LogAdmin, reader: ProjectionReader, spool: Callable[[], Awaitable[SpoolStatus]] | None
+) -> Status:
+    """Ask every part; one that is away does not hide the others. Closes nothing."""
+    status = Status()
+
+    async def ask_log() -> None:
+        status.log = await log.describe()
+
+    async def ask_projection() -> None:
+        await reader.start()
+        status.projection = await reader.info()
+
+    async def ask_spool() -> None:
+        status.spool = await spool() if spool is not None else None
+
+    for part, ask in (("event log", ask_log), ("projection", ask_projection), ("spool", ask_spool)):
+        try:
+            await ask()
+        except TransientError as error:
+            status.away[part] = str(error)
+        except StopError as error:
+            status.stopped[part] = str(error)
+    return status
