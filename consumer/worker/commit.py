@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from consumer.clock import Clock
 from consumer.errors import DataRejectedError
+from consumer.log import Logger
 from consumer.metrics import Metrics
-from consumer.projection.base import Batch, Outcome, ProjectionWriter
+from consumer.projection.base import Batch, BatchResult, Outcome, ProjectionWriter
 from consumer.types import Record
 from consumer.worker.interpret import digest, rejected
 from consumer.worker.partition import Owned
@@ -22,7 +21,7 @@ class Committer:
         *,
         clock: Clock,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: Logger,
     ) -> None:
         self._writer = writer
         self._clock = clock
@@ -62,7 +61,7 @@ class Committer:
         error: DataRejectedError,
     ) -> None:
         self._log.error(
-            "record rejected by the database",
+            "record_isolated",
             partition=partition,
             offset=record.offset,
             event_id=outcome.event.event_id,
@@ -94,19 +93,33 @@ class Committer:
         )
         result = await self._writer.commit(batch)
         owned.next_offset = batch.end
-        self._metrics.batch_events.observe(len(outcomes))
+        self._report(batch, result, round((self._clock.monotonic() - started) * 1000, 3))
+
+    def _report(self, batch: Batch, result: BatchResult, milliseconds: float) -> None:
+        for outcome in batch.outcomes:
+            if outcome.event.failure is not None:
+                self._log.warning(
+                    "event_failed",
+                    project=outcome.event.project,
+                    event_id=outcome.event.event_id,
+                    partition=batch.partition,
+                    offset=outcome.offset,
+                    code=outcome.event.failure.code,
+                    reason=outcome.event.failure.message,
+                )
+        self._metrics.batch_events.observe(len(batch.outcomes))
         for status, count in result.by_status.items():
             self._metrics.events.labels(status).inc(count)
         self._metrics.events.labels("duplicate").inc(result.duplicates)
         self._metrics.entries_changed.inc(result.entries_changed)
         self._log.info(
             "batch",
-            partition=partition,
+            partition=batch.partition,
             start=batch.start,
             end=batch.end,
             new=result.new_events,
             duplicates=result.duplicates,
             **result.by_status,
             entries_changed=result.entries_changed,
-            ms=round((self._clock.monotonic() - started) * 1000, 3),
+            ms=milliseconds,
         )

@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-import structlog
-
 from consumer.clock import Clock
 from consumer.errors import (
     FencedError,
@@ -17,6 +15,7 @@ from consumer.errors import (
     TransientError,
 )
 from consumer.eventlog.base import Poll, Reader
+from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.base import Outcome, ProjectionWriter
 from consumer.types import Health, Record
@@ -50,7 +49,7 @@ class Worker:
         lease: float,
         clock: Clock,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: Logger,
         batch_size: int = 1000,
         wait: float = 0.25,
         limit: HandlerLimit | None = None,
@@ -84,7 +83,7 @@ class Worker:
         except StopError as error:
             self._progress.stopped = str(error)
             self._metrics.worker_stopped.set(1)
-            self._log.critical("worker stopped", error=type(error).__name__, reason=str(error))
+            self._log.error("worker_stopped", error=type(error).__name__, reason=str(error))
             await self._leave()
             await stop.wait()
         finally:
@@ -131,12 +130,9 @@ class Worker:
             self._owned.pop(partition, None)
             self._pending.pop(partition, None)
             self._progress.lag.pop(partition, None)
+            self._log.info("revoked", partition=partition)
         for partition in poll.assigned:
             self._pending[partition] = Pending(due=0.0)
-        if poll.revoked or poll.assigned:
-            self._log.info(
-                "partitions assigned", assigned=sorted(poll.assigned), revoked=sorted(poll.revoked)
-            )
 
     async def _guarded(self, partition: int, action: Callable[[], Awaitable[None]]) -> None:
         """Do ``action``; if it fails for now, acquire the partition anew later.
@@ -158,6 +154,8 @@ class Worker:
         checkpoint = await self._writer.acquire(log_id, partition, owner=self._owner, lease=lease)
         pending = self._pending[partition]
         if checkpoint is None:
+            if not pending.standby:
+                self._log.info("standby", partition=partition)
             pending.standby = True
             pending.due = self._clock.monotonic() + self._lease / 3
             self._progress.standby = True
@@ -176,7 +174,7 @@ class Worker:
         self._owned[partition] = Owned(checkpoint.epoch, checkpoint.next_offset)
         self._next_tick = 0.0
         self._log.info(
-            "partition acquired",
+            "assigned",
             partition=partition,
             epoch=checkpoint.epoch,
             next_offset=checkpoint.next_offset,
@@ -191,6 +189,7 @@ class Worker:
         raised = self._limit.check(partition, outcomes)
         if raised:
             self._metrics.handler_exceptions.inc(raised)
+            self._log.error("handler_exception", partition=partition, events=raised)
         await self._committer.commit(
             self._reader.log_id, partition, self._owned[partition], records, outcomes
         )
@@ -236,11 +235,13 @@ class Worker:
         self._progress.failed(error)
         if isinstance(error, FencedError):
             self._metrics.fenced.inc()
-        elif isinstance(error, ProjectionUnavailableError):
+            self._log.warning("fenced", reason=str(error))
+            return
+        if isinstance(error, ProjectionUnavailableError):
             self._metrics.worker_retries.labels("projection").inc()
         else:
             self._metrics.worker_retries.labels("log").inc()
-        self._log.warning("worker waits", error=type(error).__name__, reason=str(error))
+        self._log.warning("worker_retry", error=type(error).__name__, reason=str(error))
 
 
 def _interpreted(interpret: Interpreter, records: Sequence[Record]) -> list[Outcome]:
