@@ -66,6 +66,13 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+        self.reader_rejoins = Counter(
+            "binmirror_log_reader_rejoins_total",
+            "Times that the reader of the log gave up its consumer and joined its group anew: stalled, "
+            "frozen (the process), idle (nobody polled), failed.",
+            ["why"],
+            registry=registry,
+        )
         # Worker
         self.events = Counter(
             "binmirror_events_total",

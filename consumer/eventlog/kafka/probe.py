@@ -1,0 +1,123 @@
+"""Looks into a topic without joining a group: its bounds, and single records."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.structs import ConsumerRecord
+
+from consumer.eventlog.kafka.connection import KafkaConnection
+from consumer.eventlog.kafka.topic import no_such_topic
+from consumer.types import Bounds, Record
+
+ANSWER_SECONDS: Final = 3.0
+_STOP_SECONDS: Final = 2.0
+_FETCH_MS: Final = 1000
+
+
+def to_record(record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
+    """As the contract has it. What foreign producers leave out (a key, a value, a header's) is empty."""
+    headers: Sequence[tuple[str, bytes | None]] = record.headers
+    kept = tuple((name, value or b"") for name, value in headers)
+    return Record(record.partition, record.offset, record.key or b"", record.value or b"", kept)
+
+
+async def require_topic(consumer: AIOKafkaConsumer, connection: KafkaConnection) -> None:
+    """Raises StopError when there is no such topic, KafkaError without an answer."""
+    if connection.topic not in await consumer.topics():
+        raise no_such_topic(connection)
+
+
+class Probe:
+    """Connects when first asked; every question has a deadline. Questions may overlap."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
+        self._consumer: AIOKafkaConsumer | None = None
+        self._connecting = asyncio.Lock()
+        self._reading = asyncio.Lock()
+
+    async def bounds(self) -> dict[int, Bounds]:
+        """Of every partition.
+
+        Raises:
+            LogUnavailableError: no answer in time.
+            StopError: no such topic.
+
+        """
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                consumer = await self._connected()
+                partitions = consumer.partitions_for_topic(self._connection.topic)
+                if not partitions:
+                    raise UnknownTopicOrPartitionError(self._connection.topic)
+                tps = [TopicPartition(self._connection.topic, number) for number in sorted(partitions)]
+                starts, ends = await asyncio.gather(
+                    consumer.beginning_offsets(tps), consumer.end_offsets(tps)
+                )
+        except (KafkaError, TimeoutError) as error:
+            raise self._connection.unavailable("asking for the bounds", error) from error
+        return {tp.partition: Bounds(starts[tp], ends[tp]) for tp in tps}
+
+    async def read_at(self, partition: int, offset: int) -> Record | None:
+        """The record at ``offset``; None when the log does not hold it. Raises LogUnavailableError."""
+        bounds = (await self.bounds()).get(partition)
+        if bounds is None or not bounds.start <= offset < bounds.end:
+            return None
+        tp = TopicPartition(self._connection.topic, partition)
+        try:
+            async with self._reading, asyncio.timeout(ANSWER_SECONDS):
+                consumer = await self._connected()
+                consumer.assign([tp])
+                consumer.seek(tp, offset)
+                found: Mapping[TopicPartition, list[ConsumerRecord[bytes | None, bytes | None]]] = {}
+                while not found.get(tp):
+                    found = await consumer.getmany(tp, timeout_ms=_FETCH_MS, max_records=1)
+                consumer.pause(tp)
+        except (KafkaError, TimeoutError) as error:
+            raise self._connection.unavailable(f"reading offset {offset}", error) from error
+        record = found[tp][0]
+        return to_record(record) if record.offset == offset else None
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await _end(consumer)
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        async with self._connecting:
+            if self._consumer is None:
+                consumer = AIOKafkaConsumer(
+                    **self._connection.client_arguments(),
+                    enable_auto_commit=False,
+                    auto_offset_reset="none",
+                    request_timeout_ms=int(ANSWER_SECONDS * 2000),
+                    metadata_max_age_ms=30_000,
+                )
+                try:
+                    await self._follow(consumer)
+                except BaseException:
+                    await _end(consumer)
+                    raise
+                self._consumer = consumer
+            return self._consumer
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        """Connect, and have the client keep this topic's partitions up to date."""
+        await consumer.start()
+        await require_topic(consumer, self._connection)
+        first = TopicPartition(self._connection.topic, 0)
+        consumer.assign([first])
+        consumer.seek(first, 0)
+        consumer.pause(first)
+        await consumer.end_offsets([first])
+
+
+async def _end(consumer: AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await consumer.stop()
+    except (TimeoutError, KafkaError):
+        pass  # it belongs to no group: nothing is left behind but sockets that time out
