@@ -1,10 +1,13 @@
-"""Addresses of the event log and the projection, as written in the settings. Parsed, never opened, here."""
+"""Addresses of the event log, the projection and Voucherify's API, as written in the settings.
+
+Parsed, never opened, here.
+"""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -12,6 +15,9 @@ _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:([0-9]{1,5}))?")
 _SOCKET_PATH_BYTES: Final = 107
 _MAX_PORT: Final = 65_535
+
+VOUCHERIFY_CLUSTERS: Final = ("api", "us1.api", "as1.api")
+"""The clusters of Voucherify's API by name; ``api`` is the European one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +139,30 @@ def _parse_postgres(text: str) -> PostgresAddress:
 
 def _is_socket(host: str) -> bool:
     return host.startswith("/")
+
+
+def parse_voucherify(text: str) -> str:
+    """The address of Voucherify's API, without a slash at its end, from a cluster's name or an address.
+
+    Raises:
+        ValueError: neither; its text never repeats credentials.
+
+    """
+    if text in VOUCHERIFY_CLUSTERS:
+        return f"https://{text}.voucherify.io"
+    if not text.startswith(("https://", "http://")):
+        raise ValueError(f"is neither a cluster ({', '.join(VOUCHERIFY_CLUSTERS)}) nor an https:// address")
+    if any(character.isspace() or not character.isprintable() for character in text) or "#" in text:
+        raise ValueError("holds a character that must be percent-encoded")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not an address: its host or port is malformed") from None
+    if "@" in parts.netloc:
+        raise ValueError("must not hold credentials; they belong in VOUCHERIFY_APP_ID and _APP_TOKEN")
+    if not parts.hostname:
+        raise ValueError("names no host")
+    if parts.query or "?" in text:
+        raise ValueError("takes no parameters")
+    return text.rstrip("/").removesuffix("/v1")

@@ -55,6 +55,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     "event_failed": "An event could not be applied: code and message.",
     "handler_exception": "A handler raised something unexpected; the event failed.",
     "watchdog": "The reader stood still although records wait; it was made anew.",
+    # Voucherify's API
+    "voucherify_wait": "A request to Voucherify waits: for the rate limit, or to try again after a failure.",
+    "voucherify_unknown_type": "Voucherify's bin holds a type of resource that this version does not know.",
     # Projection, API
     "migrated": "The database's schema was brought up to date.",
     "request": "A request other than a webhook that went wrong on our side.",

@@ -1,0 +1,211 @@
+"""Client for Voucherify's own bin: list it, find entries in it, delete one for good."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, Self
+
+import httpx
+
+from consumer.addresses import parse_voucherify
+from consumer.clock import Clock
+from consumer.errors import SettingsError
+from consumer.log import Logger
+from consumer.voucherify.answers import read_deleted, read_page
+from consumer.voucherify.caller import Caller, make_http
+from consumer.voucherify.errors import NotFoundError, ProtocolError
+from consumer.voucherify.paging import (
+    MAX_LIMIT,
+    MAX_PAGES,
+    Page,
+    Walk,
+    chunks,
+    entry_path,
+    find_filters,
+    listing_path,
+)
+from consumer.voucherify.patience import PATIENT, Patience, Waiting
+from consumer.voucherify.rate import RateLimit
+from schemas.times import Micros
+from schemas.trash_bin import Order
+from schemas.voucherify_bin import BinEntry
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""A page of a hundred entries has about 40 KB."""
+_TIME_SLACK: Final[Micros] = 60_000_000
+"""Ids and creation times agree within some 20 ms; a minute is safe."""
+
+
+class VoucherifyClient:
+    """One project's bin at Voucherify, or at another binmirror. Close it, or use ``async with``.
+
+    Every method raises the errors of ``consumer.voucherify.errors`` and nothing else. Listings can be stopped
+    and taken up again behind any id. All requests of a client share what it knows of the rate limit.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        app_id: str,
+        app_token: str,
+        *,
+        clock: Clock,
+        log: Logger,
+        timeout: float = 30.0,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        patience: Patience = PATIENT,
+        on_wait: Callable[[Waiting], None] | None = None,
+        reserve: float = 0.0,
+        strict_order: bool = True,
+        max_pages: int = MAX_PAGES,
+        proxy: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """``url``: a cluster's name (``api``, ``us1.api``, ``as1.api``) or an address.
+
+        ``timeout``: seconds for one attempt, from connecting to the last byte. ``on_wait`` hears of every
+        wait. ``reserve``: the share of the rate limit that is left to the project's other clients.
+        ``strict_order=False`` for a peer whose shown ids are not what it orders by: another binmirror.
+
+        Raises:
+            SettingsError: an argument that cannot work.
+
+        """
+        for name, value in (("VOUCHERIFY_APP_ID", app_id), ("VOUCHERIFY_APP_TOKEN", app_token)):
+            if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+                raise SettingsError(f"{name} is empty or holds something that an HTTP header cannot carry")
+        try:
+            self._url = parse_voucherify(url)
+        except ValueError as error:
+            raise SettingsError(f"VOUCHERIFY_URL {error}; for example VOUCHERIFY_URL=us1.api") from None
+        self._http = make_http(
+            self._url,
+            {"X-App-Id": app_id, "X-App-Token": app_token},
+            timeout=timeout,
+            proxy=proxy,
+            transport=transport,
+        )
+        self._log = log
+        self._patience = patience
+        self._strict_order = strict_order
+        self._max_pages = max_pages
+        self._rate = RateLimit(clock, reserve=reserve)
+        self._reported: set[str] = set()
+        self._caller = Caller(
+            self._http,
+            clock=clock,
+            log=log,
+            timeout=timeout,
+            max_body_bytes=max_body_bytes,
+            rate=self._rate,
+            on_wait=on_wait,
+            redact=(app_token, app_id),
+        )
+
+    def __repr__(self) -> str:
+        return f"VoucherifyClient({self._url})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    def rate(self) -> float | None:
+        """Requests a minute that the rate limit lets through; None until an answer has told."""
+        return self._rate.per_minute()
+
+    async def pages(self, after_id: str | None = None, *, limit: int = MAX_LIMIT) -> AsyncIterator[Page]:
+        """The bin from its oldest entry, or from behind ``after_id``, to its newest; one page at least.
+
+        Entries that appear while it is read are seen when their ids lie ahead, as new ids do.
+        """
+        async for page in self._walk("id", after_id, limit, (), self._patience):
+            yield page
+
+    async def newest(
+        self,
+        *,
+        until_id: str | None = None,
+        until_time: Micros | None = None,
+        limit: int = MAX_LIMIT,
+    ) -> AsyncIterator[Page]:
+        """The bin from its newest entry back to the first that is not newer than both bounds.
+
+        Only entries with an id above ``until_id`` and a time of ``until_time`` or later come; with neither,
+        the whole bin. What appears meanwhile lies behind and is for the next time.
+        """
+        async for page in self._walk("-id", None, limit, (), self._patience):
+            wanted = tuple(
+                entry
+                for entry in page.entries
+                if (until_id is None or entry.id > until_id)
+                and (until_time is None or entry.created_at >= until_time)
+            )
+            oldest = page.entries[-1] if page.entries else None
+            reached = oldest is not None and (
+                (until_id is not None and oldest.id <= until_id)
+                or (until_time is not None and oldest.created_at < until_time - _TIME_SLACK)
+            )
+            yield Page(wanted, page.resume_id, last=page.last or reached)
+            if reached:
+                return
+
+    async def find(
+        self, resource_type: str, resource_ids: Iterable[str], *, patience: Patience | None = None
+    ) -> dict[str, BinEntry]:
+        """The entries of these resources that are in the bin now, by resource id; of two, the newer."""
+        wanted = list(dict.fromkeys(resource_ids))
+        found: dict[str, BinEntry] = {}
+        for chunk in chunks(wanted):
+            asked = frozenset(chunk)
+            filters = find_filters(resource_type, chunk)
+            async for page in self._walk("id", None, MAX_LIMIT, filters, patience or self._patience):
+                for entry in page.entries:
+                    if entry.resource_id not in asked or entry.resource_type != resource_type:
+                        raise ProtocolError(
+                            f"Voucherify answers with the {entry.resource_type} {entry.resource_id}, which "
+                            "was not asked for: it does not filter; nothing was concluded from it"
+                        )
+                    found[entry.resource_id] = entry
+        return found
+
+    async def delete(self, entry_id: str, *, patience: Patience | None = None) -> bool:
+        """Delete an entry, and with it its resource, for good. False: it was not in the bin (any more).
+
+        Safe to repeat: an attempt whose answer got lost makes the next one find nothing. Of a campaign,
+        Voucherify goes on deleting in the background.
+        """
+        try:
+            await self._caller.call("DELETE", entry_path(entry_id), patience or self._patience, read_deleted)
+        except NotFoundError as error:
+            # A 404 of some other server at a wrong address says nothing about the entry.
+            if not error.explained:
+                raise
+            return False
+        return True
+
+    async def _walk(
+        self,
+        order: Order,
+        after_id: str | None,
+        limit: int,
+        filters: tuple[tuple[str, str], ...],
+        patience: Patience,
+    ) -> AsyncIterator[Page]:
+        if not 1 <= limit <= MAX_LIMIT:
+            raise ValueError(f"a page has 1 to {MAX_LIMIT} entries, not {limit}")
+        walk = Walk(order, after_id, strict=self._strict_order, max_pages=self._max_pages)
+        while True:
+            path = listing_path(order, limit, walk.after_id, filters)
+            page = walk.step(await self._caller.call("GET", path, patience, read_page))
+            self._report(page)
+            yield page
+            if page.last:
+                return
+
+    def _report(self, page: Page) -> None:
+        for resource_type in sorted(page.unknown_types - self._reported):
+            self._reported.add(resource_type)
+            self._log.warning("voucherify_unknown_type", resource_type=resource_type)
