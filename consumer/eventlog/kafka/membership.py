@@ -21,7 +21,7 @@ RawRecord: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
 _PARTITION_FETCH_BYTES: Final = 4 * 1024 * 1024
 """About two thousand deliveries a partition and fetch."""
-_FETCH_WAIT_MS: Final = 500
+_FETCH_WAIT_MS: Final = 250
 _FOREVER_MS: Final = 7 * 24 * 3600 * 1000
 
 

@@ -115,7 +115,7 @@ class KafkaProducer:
             raise LogUnavailableError(f"{self._connection.address}: ping: no broker answers")
 
     async def stop(self) -> None:
-        self._stopped = True
+        self._stopped, self._reason = True, "stopped"
         for lane in list(self._lanes.values()):
             await lane.flushed()
         if self._keeper is not None:
@@ -129,7 +129,7 @@ class KafkaProducer:
                 task.cancel()
 
     def _connected(self) -> Session:
-        if self._session is None:
+        if self._session is None or self._stopped:
             raise LogUnavailableError(f"{self._connection.address}: not connected: {self._reason}")
         return self._session
 
