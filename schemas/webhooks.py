@@ -37,6 +37,8 @@ _NO_EVENT: Final = Happening()
 _NO_DATA: Final = EnvelopeData()
 _NO_TYPE: Final = Failure("missing_envelope", "Neither the body nor the URL says which event this is.")
 _NO_RESOURCE_ID: Final = Failure("missing_resource_id", "The body does not say what was deleted.")
+_SHOWN: Final = 60
+"""Characters of a wrong value in a message."""
 _PATH_NAME: Final = re.compile(r"[a-z0-9_.]{1,255}")
 
 
@@ -102,11 +104,11 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
     occurred_at, deleted_at = delivery.received_at, None
     try:
         if event_id and (text := event.created_at or body.created_at):
-            occurred_at = parse_time(text)
+            occurred_at = _time("created_at", text)
         if event_type == "campaign.deleted" and data.deleted_at:
-            deleted_at = parse_time(data.deleted_at)
+            deleted_at = _time("deleted_at", data.deleted_at)
     except ValueError as error:
-        failure = failure or Failure("invalid_time", str(error)[:200])
+        failure = failure or Failure("invalid_time", str(error))
     if not event_type:
         failure = failure or _NO_TYPE
     elif resource.id is None and event_type in DELETIONS:
@@ -130,6 +132,13 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
         data=None if failure else WebhookData(data.voucher, data.campaign, deleted_at),
         failure=failure,
     )
+
+
+def _time(field: str, text: str) -> Micros:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise ValueError(f"{field} {text[:_SHOWN]!r} is no time: {str(error)[:_SHOWN]}") from None
 
 
 def _derived_id(delivery: Delivery, event_type: str | None) -> str:
