@@ -23,18 +23,26 @@ WAL_PAGES: Final = 8_192
 """Pages (32 MiB) in the write-ahead log at which the writer moves them into the database."""
 _CONNECT_SECONDS: Final = 10
 
-_POSTGRES_SETTINGS: Final[dict[Purpose, str]] = {
+# Tables grow from nothing under sessions that live long: a plan made once would stay that of an empty table.
+_POSTGRES_ALWAYS: Final = ("plan_cache_mode = force_custom_plan", "jit = off")
+
+_POSTGRES_SETTINGS: Final[dict[Purpose, tuple[str, ...]]] = {
     # A transaction that a frozen worker left open ends by itself; nobody waits for a lock for ever.
     "write": (
-        "SET statement_timeout = '60s'; SET lock_timeout = '5s'; "
-        "SET idle_in_transaction_session_timeout = '10s'"
+        *_POSTGRES_ALWAYS,
+        "statement_timeout = '60s'",
+        "lock_timeout = '5s'",
+        "idle_in_transaction_session_timeout = '10s'",
     ),
     "read": (
-        "SET default_transaction_read_only = on; SET statement_timeout = '30s'; SET lock_timeout = '5s'; "
-        "SET idle_in_transaction_session_timeout = '10s'"
+        *_POSTGRES_ALWAYS,
+        "default_transaction_read_only = on",
+        "statement_timeout = '30s'",
+        "lock_timeout = '5s'",
+        "idle_in_transaction_session_timeout = '10s'",
     ),
     # Building an index takes its time.
-    "migrate": "SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'",
+    "migrate": ("lock_timeout = '60s'", "idle_in_transaction_session_timeout = '60s'"),
 }
 
 
@@ -72,7 +80,7 @@ def _sqlite(path: Path, purpose: Purpose, connections: int) -> Engine:
     mode = "ro" if purpose == "read" else "rwc"
     place = f"file:{_quoted(path.absolute())}?mode={mode}"
 
-    def connect() -> Any:
+    def connect() -> Any:  # noqa: ANN401 - the driver has no types
         if purpose != "read":
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite.connect(
@@ -113,7 +121,8 @@ def _quoted(path: Path) -> str:
 
 def _take_the_write_lock(connection: Connection) -> None:
     # A deferred transaction could fail half-way, when it first writes.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if not connection.get_execution_options().get("only_looks"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _postgres(url: str, purpose: Purpose, connections: int) -> Engine:
@@ -127,8 +136,8 @@ def _postgres(url: str, purpose: Purpose, connections: int) -> Engine:
             keepalives_interval=5,
             keepalives_count=3,
         )
-        for setting in _POSTGRES_SETTINGS[purpose].split(";"):
-            connection.execute(setting.encode())
+        for setting in _POSTGRES_SETTINGS[purpose]:
+            connection.execute(f"SET {setting}".encode())
         connection.autocommit = False
         return connection
 

@@ -1,0 +1,80 @@
+"""Batch writes into PostgreSQL: binary COPY, and reads by arrays of keys."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, Table
+
+from consumer.projection.bulk import KeyedSelect, KeyedUpdate
+from consumer.projection.rows import Row
+
+
+class PostgresBulk:
+    """See ``Bulk``.
+
+    COPY goes straight into the table: the keys that exist were read just before, so a unique violation means
+    that another transaction came between. Then all is rolled back and the batch done over.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        self._driver: psycopg.Connection[Any] = driver
+
+    def select(self, what: KeyedSelect, keys: Sequence[tuple[str, ...]]) -> list[Any]:
+        if not keys:
+            return []
+        arrays = [list(column) for column in zip(*keys, strict=True)]
+        with self._driver.cursor(binary=True) as cursor:
+            return cursor.execute(_select(what), arrays, prepare=True).fetchall()
+
+    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        statement, types = _copy(table)
+        with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(types)
+            write = copy.write_row
+            for row in rows:
+                write(row)
+
+    def update(self, what: KeyedUpdate, rows: Sequence[Row]) -> None:
+        if rows:
+            with self._driver.cursor() as cursor:
+                cursor.executemany(_update(what), rows)
+
+
+@cache
+def _select(what: KeyedSelect) -> bytes:
+    columns = ", ".join(f't."{column}"' for column in what.columns)
+    arrays = ", ".join("%s::text[]" for _ in what.key)
+    names = ", ".join(f"k{number}" for number, _ in enumerate(what.key))
+    joined = " AND ".join(f't."{column}" = k.k{number}' for number, column in enumerate(what.key))
+    where = f" WHERE {what.condition}" if what.condition else ""
+    order = ", ".join(f't."{column}"' for column in what.key)
+    lock = f" ORDER BY {order} FOR UPDATE OF t" if what.lock else ""
+    statement = f"SELECT {columns} FROM unnest({arrays}) AS k({names}) JOIN {what.table.name} t ON {joined}"  # noqa: S608 - only names from our own tables
+    return f"{statement}{where}{lock}".encode()
+
+
+@cache
+def _copy(table: Table) -> tuple[bytes, list[str]]:
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    types = [_type(column.type) for column in table.columns]
+    return f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)".encode(), types
+
+
+def _type(kind: object) -> str:
+    if isinstance(kind, BigInteger):
+        return "int8"
+    if isinstance(kind, Integer):
+        return "int4"
+    return "bytea" if isinstance(kind, LargeBinary) else "text"
+
+
+@cache
+def _update(what: KeyedUpdate) -> bytes:
+    values = ", ".join(f'"{column}" = %s' for column in what.columns)
+    conditions = " AND ".join(f'"{column}" = %s' for column in what.key)
+    return f"UPDATE {what.table.name} SET {values} WHERE {conditions}".encode()  # noqa: S608 - only names from our own tables

@@ -1,0 +1,72 @@
+"""Which delivery of an event counts, within a batch and against what is stored. Pure."""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
+
+from consumer.projection.base import Outcome
+from consumer.projection.payloads import PayloadCodec
+from consumer.projection.rows import EventKey, StoredEvent
+
+
+class Incoming(NamedTuple):
+    """One event of a batch, however often it was delivered."""
+
+    outcome: Outcome
+    """Of the delivery that counts: the least among those that can be applied, else among the failed."""
+    deliveries: int
+    attempts: int
+    """How often it was handled: until it could be applied, later deliveries only count."""
+
+
+Verdict: TypeAlias = Literal["count", "attempt", "replace", "recover", "correct"]
+"""What a redelivery does to the stored event. count: one more delivery, nothing else. attempt: failed again.
+replace: failed again, and its content counts. recover: failed before, can be applied now. correct: of an
+event that could be applied, an earlier delivery: its entries are to be folded anew."""
+
+
+def gather(outcomes: Iterable[Outcome]) -> dict[EventKey, Incoming]:
+    """The events of a batch, each once."""
+    found: dict[EventKey, Incoming] = {}
+    for outcome in outcomes:
+        event = outcome.event
+        key = (event.project, event.event_id)
+        held = found.get(key)
+        found[key] = Incoming(outcome, 1, 1) if held is None else _joined(held, outcome)
+    return found
+
+
+def judge(stored: StoredEvent, incoming: Incoming, codec: PayloadCodec) -> Verdict:
+    """What ``incoming`` does to ``stored``."""
+    failed = incoming.outcome.status == "failed"
+    if stored.status == "failed":
+        if not failed:
+            return "recover"
+        return "replace" if _precedes_stored(incoming.outcome, stored, codec) else "attempt"
+    if failed or stored.status == "discarded":
+        return "count"
+    return "correct" if _precedes_stored(incoming.outcome, stored, codec) else "count"
+
+
+def _joined(held: Incoming, outcome: Outcome) -> Incoming:
+    counted = held.outcome
+    deliveries = held.deliveries + 1
+    failed = outcome.status == "failed"
+    if counted.status == "failed":
+        if not failed or _precedes(outcome, counted):
+            counted = outcome
+        return Incoming(counted, deliveries, held.attempts + 1)
+    if not failed and _precedes(outcome, counted):
+        counted = outcome
+    return Incoming(counted, deliveries, held.attempts)
+
+
+def _precedes(one: Outcome, other: Outcome) -> bool:
+    # The body comes last, so that the order is total whatever the deliveries call themselves.
+    left, right = one.event, other.event
+    return (left.received_at, left.delivery_id, one.body) < (right.received_at, right.delivery_id, other.body)
+
+
+def _precedes_stored(one: Outcome, stored: StoredEvent, codec: PayloadCodec) -> bool:
+    left = (one.event.received_at, one.event.delivery_id)
+    right = (stored.received_at, stored.delivery_id)
+    return left < right or (left == right and one.body < codec.unpack(stored.payload))

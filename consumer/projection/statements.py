@@ -1,0 +1,133 @@
+"""The reader's queries, as SQLAlchemy builds them; each is made for an index of ``tables``."""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
+
+from consumer.projection.base import EventQuery
+from consumer.projection.engines import Kind
+from consumer.projection.filters import HAS_OTHER_PROVISIONAL, IS_LISTED, IS_NOT_LISTED, condition_of
+from consumer.projection.rows import ENTRY_COLUMNS, EVENT_COLUMNS
+from consumer.projection.tables import TROUBLED, bin_entries, counts, events
+from schemas.trash_bin import BinQuery
+
+_entry = bin_entries.c
+_event = events.c
+
+_ENTRY: Final = tuple(_entry[name] for name in ENTRY_COLUMNS[:-2])
+_EVENT_WITHOUT_BODY: Final = tuple(_event[name] for name in EVENT_COLUMNS[:-1])
+_KEYSET: Final = (_entry.sort_key, _entry.resource_type, _entry.resource_id)
+
+Keyset = tuple[str, str, str]
+
+
+def page_of_entries(project: str, query: BinQuery, after: Keyset | None, kind: Kind) -> Select[Any]:
+    """One page of the listing, and one row more to see whether another follows."""
+    statement = (
+        select(*_ENTRY)
+        .where(_entry.project == project, IS_LISTED, condition_of(query.filters, kind))
+        .limit(query.limit + 1)
+    )
+    backwards = query.order == "-id"
+    if after is not None:
+        position = tuple_(*map(literal, after))
+        keyset = tuple_(*_KEYSET)
+        statement = statement.where(keyset < position if backwards else keyset > position)
+    return statement.order_by(*(column.desc() if backwards else column.asc() for column in _KEYSET))
+
+
+def entries_by_id(project: str, entry_id: str) -> Select[Any]:
+    """The entry that is, or was, shown under an id; the best match alone."""
+    ways: tuple[tuple[ColumnElement[bool], ...], ...] = (
+        (_entry.entry_id == entry_id,),
+        (_entry.provisional_id == entry_id, HAS_OTHER_PROVISIONAL),
+        (_entry.sort_key == entry_id, IS_LISTED),
+        (_entry.sort_key == entry_id, IS_NOT_LISTED),
+    )
+    found: Subquery = union_all(
+        *(
+            select(*_ENTRY, literal_column(str(rank), Integer).label("rank")).where(
+                _entry.project == project, *way
+            )
+            for rank, way in enumerate(ways)
+        )
+    ).subquery()
+    columns = [found.c[column.name] for column in _ENTRY]
+    return select(*columns).order_by(found.c.rank, found.c.resource_type, found.c.resource_id).limit(1)
+
+
+def event_projects() -> Select[Any]:
+    """The projects that have events: one step through the index for each, however many events there are."""
+    first = select(func.min(_event.project).label("project")).cte("projects", recursive=True)
+    following = (
+        select(func.min(_event.project))
+        .where(_event.project > first.c.project)
+        .correlate(first)
+        .scalar_subquery()
+    )
+    projects = first.union_all(select(following).where(first.c.project.is_not(None)))
+    return select(projects.c.project).where(projects.c.project.is_not(None))
+
+
+def page_of_events(project: str, query: EventQuery) -> Select[Any]:
+    """One page of one project's events, newest first."""
+    statement = select(*_EVENT_WITHOUT_BODY).where(_event.project == project)
+    if query.status in {"failed", "discarded"}:
+        statement = statement.where(literal_column(TROUBLED).self_group())
+    for name in ("status", "type", "failure_code", "channel", "resource_type", "resource_id"):
+        if (value := getattr(query, name)) is not None:
+            statement = statement.where(_event[name] == value)
+    if query.received_from is not None:
+        statement = statement.where(_event.received_at >= query.received_from)
+    if query.received_until is not None:
+        statement = statement.where(_event.received_at < query.received_until)
+    if query.after is not None:
+        statement = statement.where(_follows(project, *query.after))
+    return statement.order_by(_event.received_at.desc(), _event.event_id.desc()).limit(query.limit)
+
+
+def one_event(projects: list[str], event_id: str) -> Select[Any]:
+    """An event with its payload."""
+    return (
+        select(events)
+        .where(_event.project.in_(projects), _event.event_id == event_id)
+        .order_by(_event.project)
+        .limit(1)
+    )
+
+
+def newest_delivery(project: str) -> Select[Any]:
+    """When the project's newest verified delivery was received."""
+    return (
+        select(_event.received_at)
+        .where(_event.project == project, _event.source == "voucherify")
+        .order_by(_event.received_at.desc(), _event.event_id.desc())
+        .limit(1)
+    )
+
+
+def count_totals() -> Select[Any]:
+    """Kind, project, resource type, state and how many."""
+    of = (counts.c.kind, counts.c.project, counts.c.resource_type, counts.c.state)
+    return select(*of, func.sum(counts.c.rows)).group_by(*of)
+
+
+def _follows(project: str, received_at: int, last_project: str, event_id: str) -> ColumnElement[bool]:
+    # Across projects the order is (received_at, project, event id), descending.
+    if project == last_project:
+        position = tuple_(literal(received_at), literal(event_id))
+        return tuple_(_event.received_at, _event.event_id) < position
+    if project < last_project:
+        return _event.received_at <= received_at
+    return _event.received_at < received_at

@@ -1,0 +1,148 @@
+"""The worker's side of the projection, on SQLite and PostgreSQL."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial as bound
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from consumer.clock import Clock
+from consumer.errors import ProjectionUnavailableError
+from consumer.projection import ownership
+from consumer.projection.application import Application
+from consumer.projection.base import Batch, BatchResult, Checkpoint, Interpret
+from consumer.projection.bulk_postgres import PostgresBulk
+from consumer.projection.bulk_sqlite import SqliteBulk
+from consumer.projection.engines import open_engine
+from consumer.projection.failures import ConflictError, translated
+from consumer.projection.migrate import ensure_schema
+from consumer.projection.payloads import PayloadCodec
+
+_T = TypeVar("_T")
+
+_CONFLICTS: Final = 5
+"""Other transactions that may come between before the batch is left for later."""
+_CONFLICT_PAUSE: Final = 0.05
+_LOCK_SECONDS: Final = 2
+_WAL_BYTES: Final = 256 * 1024 * 1024
+"""Readers keep SQLite's write-ahead log from starting over; at this size the writer waits for them."""
+
+
+class SqlProjectionWriter:
+    """See ``ProjectionWriter``. Everything runs on one thread, one transaction after the other.
+
+    Cancelling a call does not undo it: the thread finishes what it began, and the next call waits for it.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        consumer: str = "projection",
+        generation: int = 1,
+        interpret: Interpret,
+        clock: Clock,
+        migrate: bool | None = None,
+    ) -> None:
+        """``migrate`` on start; None: SQLite migrates by itself, PostgreSQL by ``binmirror migrate`` only."""
+        self._address = address
+        self._database = open_engine(address, "write")
+        self._owner = ownership.Owner(consumer, generation)
+        self._interpret = interpret
+        self._clock = clock
+        self._migrates = self._database.kind == "sqlite" if migrate is None else migrate
+        self._codec = PayloadCodec()
+        self._leases: dict[tuple[str, int], float | None] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="projection-writer")
+
+    async def start(self) -> None:
+        await self._on_thread(bound(ensure_schema, self._database, self._address, may_migrate=self._migrates))
+
+    async def acquire(
+        self, log_id: str, partition: int, *, owner: str, lease: float | None
+    ) -> Checkpoint | None:
+        taken = await self._on_thread(bound(self._acquire, log_id, partition, owner, lease))
+        if taken is not None:
+            self._leases[log_id, partition] = lease
+        return taken
+
+    async def renew(
+        self, log_id: str, partition: int, *, epoch: int, lease: float | None, at_end: bool
+    ) -> None:
+        await self._in_transaction(
+            lambda connection: ownership.renew(
+                connection, self._owner, log_id, partition, epoch=epoch, lease=lease, at_end=at_end
+            )
+        )
+
+    async def release(self, log_id: str, partition: int, *, epoch: int) -> None:
+        await self._in_transaction(
+            lambda connection: ownership.release(connection, self._owner, log_id, partition, epoch=epoch)
+        )
+
+    async def commit(self, batch: Batch) -> BatchResult:
+        for _ in range(_CONFLICTS):
+            try:
+                return await self._in_transaction(bound(self._apply, batch))
+            except ConflictError:
+                await self._clock.sleep(_CONFLICT_PAUSE)
+        raise ProjectionUnavailableError(f"{self._database.shown}: other transactions keep coming between")
+
+    async def stop(self) -> None:
+        self._thread.shutdown(wait=False)
+        await asyncio.to_thread(self._thread.shutdown)
+        self._database.engine.dispose()
+
+    # On the thread
+
+    def _acquire(self, log_id: str, partition: int, owner: str, lease: float | None) -> Checkpoint | None:
+        engine = self._database.engine
+        if lease is not None:
+            look = engine.connect().execution_options(only_looks=True)
+            with translated(self._database.shown), look as connection:
+                if ownership.is_leased(connection, self._owner, log_id, partition, name=owner):
+                    return None
+        try:
+            return self._transaction(bound(self._take, log_id, partition, owner, lease))
+        except ProjectionUnavailableError:
+            if self._database.kind == "sqlite":
+                raise
+            with translated(self._database.shown), engine.begin() as connection:
+                ownership.end_blocking_transaction(connection, self._owner, log_id, partition)
+            return self._transaction(bound(self._take, log_id, partition, owner, lease))
+
+    def _take(
+        self, log_id: str, partition: int, owner: str, lease: float | None, connection: Connection
+    ) -> Checkpoint | None:
+        if self._database.kind == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
+        return ownership.acquire(connection, self._owner, log_id, partition, name=owner, lease=lease)
+
+    def _apply(self, batch: Batch, connection: Connection) -> BatchResult:
+        lease = self._leases.get((batch.log_id, batch.partition))
+        ownership.advance(connection, self._owner, batch, lease=lease)
+        bulk = SqliteBulk(connection) if self._database.kind == "sqlite" else PostgresBulk(connection)
+        return Application(connection, bulk, self._codec, self._interpret, batch).run()
+
+    def _transaction(self, work: Callable[[Connection], _T]) -> _T:
+        with translated(self._database.shown), self._database.engine.begin() as connection:
+            result = work(connection)
+        self._shorten_wal()
+        return result
+
+    def _shorten_wal(self) -> None:
+        if self._database.path is None:
+            return
+        wal = self._database.path.with_name(self._database.path.name + "-wal")
+        if wal.exists() and wal.stat().st_size > _WAL_BYTES:
+            look = self._database.engine.connect().execution_options(only_looks=True)
+            with translated(self._database.shown), look as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def _in_transaction(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._on_thread(bound(self._transaction, work))
+
+    async def _on_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
