@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from consumer.eventlog.kafka.topic import topic_state
 from tests.servers.kafka_node import KafkaNode, free_port
 from tests.servers.kafka_packages import PackagesUnavailableError, class_path, java
 
@@ -48,6 +50,9 @@ class KafkaBroker(KafkaNode):
                 "transaction.state.log.min.isr": "1",
                 "group.initial.rebalance.delay.ms": "0",
                 "group.min.session.timeout.ms": "1000",
+                # A broker killed may register again only when its old session is over.
+                "broker.session.timeout.ms": "2000",
+                "broker.heartbeat.interval.ms": "500",
                 "auto.create.topics.enable": "false",
             },
         )
@@ -99,6 +104,24 @@ async def _delete_topic(bootstrap: str, name: str) -> None:
     await admin.start()
     try:
         await admin.delete_topics([name], timeout_ms=10_000)
+    finally:
+        await admin.close()
+
+
+def set_topic_config(bootstrap: str, topic: str, name: str, value: str) -> None:
+    """Set one option of a topic, the others to the cluster's defaults. Returns when brokers go by it."""
+    run_apart(_set_topic_config(bootstrap, topic, name, value))
+
+
+async def _set_topic_config(bootstrap: str, topic: str, name: str, value: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: value})])
+        async with asyncio.timeout(10):
+            state = None
+            while state is None or state.configs[name] != value:
+                state = await topic_state(admin, topic)
     finally:
         await admin.close()
 
