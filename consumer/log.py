@@ -39,6 +39,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "producer_replaced": "The Kafka producer was given up and a new one made.",
     "circuit_opened": "Deliveries of a partition go straight to the spool.",
     "circuit_closed": "Deliveries of a partition go to Kafka again.",
+    "spool_unavailable": "The spool cannot be written; deliveries depend on the event log alone.",
     "relay_started": "This process relays the spool's records to Kafka.",
     "relay_batch": "Records of the spool went to Kafka.",
     "relay_waits": "The relay could not bring its records to Kafka and tries again.",

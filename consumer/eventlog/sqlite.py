@@ -17,6 +17,8 @@ from consumer.types import Bounds, NewRecord, Position, Record
 
 __all__ = ["SqliteLogAdmin", "SqliteProducer", "SqliteReader", "create_log"]
 
+_OPEN_DEADLINE: Final = 15.0
+"""Seconds for making or opening the file, and taking in what a killed process left in its WAL."""
 _READ_DEADLINE: Final = 5.0
 """Seconds within which the disk has to answer a reader."""
 
@@ -35,7 +37,6 @@ class SqliteProducer:
         max_record_bytes: int = 64 << 20,
     ) -> None:
         """``deadline``: seconds within which an append is answered. ``max_waiting``: a bound on records."""
-        self._path = path
         self._metrics = metrics
         self._deadline = deadline
         self._max_record_bytes = max_record_bytes
@@ -55,9 +56,8 @@ class SqliteProducer:
         )
 
     async def start(self) -> None:
-        create_log(self._path)
         self._thread.start()
-        await self._thread.run_within(self._writer.connection, self._deadline)
+        await self._thread.run_within(self._writer.connection, _OPEN_DEADLINE)
 
     async def append(self, record: NewRecord) -> Appended:
         key, value, headers = record
@@ -108,7 +108,7 @@ class SqliteReader:
 
     async def start(self) -> None:
         self._thread.start()
-        await self._thread.run_within(self._file.open, _READ_DEADLINE)
+        await self._thread.run_within(self._file.open, _OPEN_DEADLINE)
 
     async def poll(self, *, max_records: int, wait: float) -> Poll:
         if not self._assigned:

@@ -135,7 +135,7 @@ def _recognise(connection: Connection, path: Path, kind: FileKind) -> None:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     if application_id != kind.application_id:
         raise StopError(
-            f"{path} is not a {kind.title} of binmirror (application id {application_id:#x}, expected "
+            f"{path} is not binmirror's {kind.title} (application id {application_id:#x}, expected "
             f"{kind.application_id:#x}); name another file, or move this one away"
         )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -172,7 +172,7 @@ def _number(path: Path | str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def explain(error: Exception, path: Path, kind: FileKind) -> LogUnavailableError | StopError:
+def explain(error: BaseException, path: Path, kind: FileKind) -> LogUnavailableError | StopError:
     """What an error of SQLite or the file system means for the one who wanted something of the file."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     what = f"the {kind.title} {path}"
@@ -193,7 +193,7 @@ def explain(error: Exception, path: Path, kind: FileKind) -> LogUnavailableError
 class WritableFile:
     """The one writing connection of this process to a file. Everything happens on one thread.
 
-    Opened when first needed, so that a disk that comes back is used again.
+    Made and opened when first needed, so that a disk that comes back is used again.
     """
 
     def __init__(self, path: Path, kind: FileKind, *, busy: float) -> None:
@@ -207,7 +207,14 @@ class WritableFile:
     def connection(self) -> Connection:
         """Raises LogUnavailableError, StopError."""
         if self._connection is None:
-            self._connection, self._numbers = open_file(self.path, self.kind, write=True, busy=self._busy)
+            known = self._numbers
+            if known is None:
+                create_file(self.path, self.kind)
+            connection, numbers = open_file(self.path, self.kind, write=True, busy=self._busy)
+            if known is not None and numbers.database != known.database:
+                connection.close()
+                raise self._replaced()
+            self._connection, self._numbers = connection, numbers
         return self._connection
 
     def same_file(self) -> None:
@@ -225,12 +232,15 @@ class WritableFile:
                 "with its -wal and -shm files, or restart binmirror"
             ) from error
         if numbers != self._numbers:
-            raise LogUnavailableError(
-                f"the {self.kind.title} {self.path} was replaced while in use: nothing more is written to "
-                "it before binmirror is restarted"
-            )
+            raise self._replaced()
 
-    def failed(self, error: Exception) -> LogUnavailableError | StopError:
+    def _replaced(self) -> LogUnavailableError:
+        return LogUnavailableError(
+            f"the {self.kind.title} {self.path} was replaced while in use: nothing more is written to it "
+            "before binmirror is restarted"
+        )
+
+    def failed(self, error: BaseException) -> LogUnavailableError | StopError:
         """Take back what an open transaction holds, and say what the error means."""
         if self._connection is not None and self._connection.in_transaction:
             try:
@@ -246,10 +256,10 @@ class WritableFile:
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
+            self.same_file()
             space = os.statvfs(self.path)
         except (sqlite.Error, OSError) as error:
             raise self.failed(error) from error
-        self.same_file()
         if space.f_bavail * space.f_frsize < _FREE_BYTES:
             raise LogUnavailableError(f"the disk of the {self.kind.title} {self.path} is full")
 

@@ -1,0 +1,200 @@
+"""The file of a spool: records waiting for the log, and those that the log refuses. On one thread."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from consumer.eventlog.packing import pack_rows, unpack_headers
+from consumer.eventlog.sqlite_files import Connection, FileKind, SqliteError, WritableFile
+from consumer.types import NewRecord
+from schemas.times import Micros
+
+SPOOL_FILE: Final = FileKind(
+    title="spool",
+    application_id=0x626D7370,
+    version=1,
+    schema=(
+        """
+        CREATE TABLE waiting (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            partition INTEGER NOT NULL,
+            spooled_at INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            key BLOB NOT NULL,
+            headers BLOB NOT NULL,
+            value BLOB NOT NULL
+        )
+        """,
+        "CREATE INDEX waiting_partition ON waiting (partition)",
+        """
+        CREATE TABLE set_aside (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            partition INTEGER NOT NULL,
+            spooled_at INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            key BLOB NOT NULL,
+            headers BLOB NOT NULL,
+            value BLOB NOT NULL
+        )
+        """,
+        # Kept in the transactions that change the other two: looking at it costs the same however many wait.
+        """
+        CREATE TABLE counts (
+            shelf TEXT NOT NULL, partition INTEGER NOT NULL, records INTEGER NOT NULL,
+            PRIMARY KEY (shelf, partition)
+        ) WITHOUT ROWID
+        """,
+    ),
+)
+
+Shelf: TypeAlias = Literal["waiting", "set_aside"]
+
+
+class SpoolRow(NamedTuple):
+    """A record to keep."""
+
+    shelf: Shelf
+    partition: int
+    spooled_at: Micros
+    reason: str
+    key: bytes
+    headers: bytes
+    value: bytes
+
+
+class WaitingRecord(NamedTuple):
+    """A record that waits for the log."""
+
+    id: int
+    record: NewRecord
+
+
+class SetAsideRecord(NamedTuple):
+    """A record that the log refuses for good."""
+
+    id: int
+    partition: int
+    spooled_at: Micros
+    reason: str
+    record: NewRecord
+
+
+class SpoolCounts(NamedTuple):
+    """What a spool holds."""
+
+    waiting: Mapping[int, int]
+    """Partition → records; partitions without any are left out."""
+    set_aside: int
+
+    @property
+    def total(self) -> int:
+        """Records waiting."""
+        return sum(self.waiting.values())
+
+
+EMPTY: Final = SpoolCounts({}, 0)
+
+_INSERT: Final = (
+    "INSERT INTO {shelf} (partition, spooled_at, reason, key, headers, value) SELECT "
+    "r.value ->> 0, r.value ->> 1, r.value ->> 2, substr(?1, r.value ->> 3, r.value ->> 4), "
+    "substr(?1, r.value ->> 5, r.value ->> 6), substr(?1, r.value ->> 7, r.value ->> 8) FROM json_each(?2) AS r"
+)
+_COUNT: Final = (
+    "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records"
+)
+_TAKE: Final = "SELECT id, key, value, headers FROM waiting WHERE partition = ? ORDER BY id LIMIT ?"
+_DELETE: Final = "DELETE FROM waiting WHERE id IN (SELECT value FROM json_each(?))"
+_SET_ASIDE: Final = (
+    "INSERT INTO set_aside (partition, spooled_at, reason, key, headers, value) "
+    "SELECT partition, spooled_at, ?, key, headers, value FROM waiting WHERE id = ?"
+)
+_LIST: Final = (
+    "SELECT id, partition, spooled_at, reason, key, value, headers FROM set_aside "
+    "WHERE id > ? ORDER BY id LIMIT ?"
+)
+
+
+class SpoolFile(WritableFile):
+    """All that is done to a spool's file. Raises LogUnavailableError and StopError throughout."""
+
+    def __init__(self, path: Path, *, busy: float) -> None:
+        super().__init__(path, SPOOL_FILE, busy=busy)
+
+    def keep(self, rows: Sequence[SpoolRow]) -> int:
+        """Commit ``rows``. Returns how many."""
+        with self._transaction() as connection:
+            for shelf in ("waiting", "set_aside"):
+                chosen = [row for row in rows if row.shelf == shelf]
+                if chosen:
+                    blob, spec = pack_rows((row[1:4], row[4:]) for row in chosen)
+                    connection.execute(_INSERT.format(shelf=shelf), (blob, spec))
+                    self.wrote(len(blob))
+                    for partition, count in Counter(row.partition for row in chosen).items():
+                        connection.execute(_COUNT, (shelf, partition, count))
+        return len(rows)
+
+    def counts(self) -> SpoolCounts:
+        try:
+            found = self.connection().execute("SELECT * FROM counts WHERE records > 0").fetchall()
+        except SqliteError as error:
+            raise self.failed(error) from error
+        return SpoolCounts(
+            {partition: records for shelf, partition, records in found if shelf == "waiting"},
+            sum(records for shelf, _, records in found if shelf == "set_aside"),
+        )
+
+    def take(self, partition: int, limit: int, max_bytes: int) -> list[WaitingRecord]:
+        """The longest waiting records of ``partition``: at most ``limit``, and no more content than that."""
+        taken: list[WaitingRecord] = []
+        size = 0
+        try:
+            cursor = self.connection().execute(_TAKE, (partition, limit))
+            try:
+                for number, key, value, headers in cursor:
+                    size += len(value)
+                    if taken and size > max_bytes:
+                        break
+                    taken.append(WaitingRecord(number, NewRecord(key, value, unpack_headers(headers))))
+            finally:
+                cursor.close()  # ends the read transaction
+        except SqliteError as error:
+            raise self.failed(error) from error
+        return taken
+
+    def settle(self, partition: int, relayed: Sequence[int], refused: Mapping[int, str]) -> None:
+        """Drop the ``relayed`` ids and put the ``refused`` ones (id → reason) on the other shelf."""
+        with self._transaction() as connection:
+            moved = sum(
+                connection.execute(_SET_ASIDE, (reason, number)).rowcount
+                for number, reason in refused.items()
+            )
+            ids = json.dumps([*relayed, *refused])
+            removed = connection.execute(_DELETE, (ids,)).rowcount
+            connection.execute(_COUNT, ("waiting", partition, -removed))
+            connection.execute(_COUNT, ("set_aside", partition, moved))
+        self.wrote(0)
+
+    def list_set_aside(self, after: int, limit: int) -> list[SetAsideRecord]:
+        """In the order of their ids, from the one after ``after`` on."""
+        try:
+            found = self.connection().execute(_LIST, (after, limit)).fetchall()
+        except SqliteError as error:
+            raise self.failed(error) from error
+        return [SetAsideRecord(*row[:4], NewRecord(row[4], row[5], unpack_headers(row[6]))) for row in found]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            connection = self.connection()
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            explained = self.failed(error)
+            if isinstance(error, SqliteError):
+                raise explained from error
+            raise
+        self.same_file()
