@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from handlers.changes import Change, Fields, ResourceKey
@@ -170,7 +172,12 @@ def test_an_observed_entry() -> None:
 
 def test_entries_that_are_gone() -> None:
     """Vanished and purged entries bring no fields."""
-    about = {"project": "default", "run_id": "r", "resource_type": "voucher", "resource_id": "v"}
+    about: dict[str, Any] = {
+        "project": "default",
+        "run_id": "r",
+        "resource_type": "voucher",
+        "resource_id": "v",
+    }
     (vanished,) = handled(own(EntryVanished(**about, evidence_at=5)))
     (purged,) = handled(own(EntryPurged(**about, evidence_at=2 * RECEIVED_AT)))
     assert (vanished.state, vanished.evidence_at, vanished.fields) == ("vanished", 5, None)

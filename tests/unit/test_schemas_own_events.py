@@ -22,7 +22,7 @@ from schemas.own_events import (
 from schemas.reading import read
 
 RECEIVED_AT = 1_720_000_000_000_000
-RUN = {"project": "default", "run_id": "run_1", "evidence_at": 1_719_999_999_000_000}
+RUN: dict[str, Any] = {"project": "default", "run_id": "run_1", "evidence_at": 1_719_999_999_000_000}
 OBSERVATION = EntryObserved(
     project="default",
     run_id="run_1",

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from schemas.events import Delivery
 from schemas.jsontext import strip_whitespace
 from schemas.reading import read
 
-BODIES = {
+BODIES: dict[str, Callable[[], bytes]] = {
     "voucher.deleted": samples.voucher_deleted,
     "campaign.deleted": samples.campaign_deleted,
 }
