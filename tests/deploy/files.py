@@ -57,8 +57,9 @@ def run(command: Sequence[str], **options: Any) -> str:
         stderr=subprocess.STDOUT,
         **options,
     )
-    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}"
-    return done.stdout
+    printed: str = done.stdout
+    assert done.returncode == 0, f"{shlex.join(command)}\n{printed}"
+    return printed
 
 
 def example_env() -> dict[str, str]:
@@ -91,10 +92,15 @@ def own_services(path: Path) -> dict[str, Mapping[str, Any]]:
     """Those services that run binmirror, with the image's own variables under theirs."""
     image = image_env()
     return {
-        name: {**service, "environment": {**image, **service["environment"]}}
+        name: {**service, "environment": {**image, **set_by(service)}}
         for name, service in services(path).items()
         if service["image"] == "binmirror"
     }
+
+
+def set_by(service: Mapping[str, Any]) -> dict[str, str]:
+    """A service's variables; YAML has None for an empty one."""
+    return {name: value or "" for name, value in service["environment"].items()}
 
 
 def instructions() -> list[tuple[str, str]]:

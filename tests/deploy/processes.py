@@ -13,7 +13,8 @@ import httpx
 from tests.servers.kafka_node import free_port
 from tests.stack import PATIENCE, clean_env, until
 
-BINMIRROR = Path(sys.executable).parent / "binmirror"
+BINMIRROR = (sys.executable, "-m", "consumer")
+"""What stands for the installed program."""
 SHOWN = 4000
 
 
@@ -66,5 +67,5 @@ def service(arguments: Sequence[str], env: Mapping[str, str], folder: Path, name
     """``binmirror ARGUMENTS`` on a free port."""
     port = free_port()
     changed = {**env, "BINMIRROR_PORT": str(port), "BINMIRROR_HOST": "127.0.0.1"}
-    with started([str(BINMIRROR), *arguments], changed, folder, f"http://127.0.0.1:{port}", name) as running:
+    with started([*BINMIRROR, *arguments], changed, folder, f"http://127.0.0.1:{port}", name) as running:
         yield running

@@ -35,7 +35,7 @@ from tests.stack import APP_ID, APP_TOKEN, SECRET, clean_env, deliver, in_bin
 def one_machine(tmp_path: Path) -> Iterator[Running]:
     """The service as the unit starts it, with the settings file that ``binmirror init`` makes."""
     settings = tmp_path / "binmirror.env"
-    run([str(BINMIRROR), "init", "--secret", SECRET.decode(), "--file", str(settings)], env=clean_env())
+    run([*BINMIRROR, "init", "--secret", SECRET.decode(), "--file", str(settings)], env=clean_env())
     environment = dict(value.split("=", 1) for value in unit_values(UNITS[0], "Environment"))
     environment |= read_env(settings)
     environment |= {"BINMIRROR_API_APP_ID": APP_ID, "BINMIRROR_API_APP_TOKEN": APP_TOKEN}
@@ -121,7 +121,7 @@ async def test_the_cluster_s_commands_run(
         parts[name] = (arguments, {**here, "BINMIRROR_KAFKA_ALLOW_SINGLE_REPLICA": "true"})
     for name in ("migrate", "topics"):
         arguments, env = parts[name]
-        run([str(BINMIRROR), *arguments], env={**clean_env(), **env}, cwd=tmp_path)
+        run([*BINMIRROR, *arguments], env={**clean_env(), **env}, cwd=tmp_path)
     with (
         service(*parts["receiver-1"], tmp_path, "receiver") as receiver,
         service(*parts["worker"], tmp_path, "worker") as worker,
