@@ -111,7 +111,7 @@ class Caller:
         seconds = self._rate.wait()
         if seconds > 0:
             if not budget.spend_on_rate_limit(seconds):
-                raise _limit_used_up(seconds, "")
+                raise _limit_used_up(seconds)
             self._tell(Waiting("rate_limit", seconds, 0, ""))
             await self._clock.sleep(seconds)
         self._rate.take()
@@ -176,7 +176,9 @@ class Caller:
         told = self._told(body)
         after = self._rate.retry_after(response.headers)
         if status == _TOO_MANY:
-            return _limit_used_up(after if after is not None else self._rate.opens_in() or None, told)
+            return _limit_used_up(
+                after if after is not None else self._rate.opens_in() or None, f" (429{told})"
+            )
         if status >= _SERVER or status == _REQUEST_TIMEOUT:
             return ServerFailedError(f"Voucherify answers {status}{told}; try again later", retry_after=after)
         return self._refusal(method, response, told)
@@ -234,10 +236,10 @@ async def _read_start(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _limit_used_up(seconds: float | None, told: str) -> RateLimitedError:
+def _limit_used_up(seconds: float | None, told: str = "") -> RateLimitedError:
     when = "" if seconds is None else f"; it opens again in {math.ceil(seconds)} s"
     return RateLimitedError(
-        f"Voucherify's rate limit is used up (429{told}){when}: go on later, or ask Voucherify for more",
+        f"Voucherify's rate limit is used up{told}{when}: go on later, or ask Voucherify for more",
         retry_after=seconds,
     )
 

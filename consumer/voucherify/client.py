@@ -37,8 +37,9 @@ _TIME_SLACK: Final[Micros] = 60_000_000
 class VoucherifyClient:
     """One project's bin at Voucherify, or at another binmirror. Close it, or use ``async with``.
 
-    Every method raises the errors of ``consumer.voucherify.errors`` and nothing else. Listings can be stopped
-    and taken up again behind any id. All requests of a client share what it knows of the rate limit.
+    Whatever Voucherify does, a method raises an error of ``consumer.voucherify.errors``; ValueError is for
+    arguments that can never be sent. Listings can be stopped and taken up again behind any id. All requests
+    of a client share what it knows of the rate limit.
     """
 
     def __init__(
