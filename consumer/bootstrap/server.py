@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from consumer.errors import SettingsError
+from consumer.web.protocol import GatheringProtocol
 
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -43,7 +44,7 @@ def create_server(app: ASGIApp, *, shutdown_deadline: float) -> HttpServer:
     """A server for ``app``; requests in flight at its exit have ``shutdown_deadline`` seconds."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=GatheringProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

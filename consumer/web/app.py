@@ -4,12 +4,13 @@ The application holds no resources: whoever makes it starts and stops what it is
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Match, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer.clock import Clock
 from consumer.eventlog.base import Producer
@@ -23,6 +24,8 @@ from consumer.web.health import HealthRoutes
 from consumer.web.receiver import Receiver
 from consumer.web.targets import PREFIX
 from consumer.web.trash_bin import TrashBin
+
+_UNDER: Final = PREFIX + "/"
 
 
 def create_app(
@@ -73,8 +76,26 @@ def create_app(
         shutting_down=shutting_down,
     )
     # The receiver stands beside the frame, not inside: every layer around it would cost deliveries.
-    webhooks = [Route(path, receiver) for path in (PREFIX, PREFIX + "/{rest:path}")]
-    return Router(webhooks, redirect_slashes=False, default=frame)
+    return Router([_WebhookRoute(receiver)], redirect_slashes=False, default=frame)
+
+
+class _WebhookRoute(BaseRoute):
+    """Everything at and under the receiver's path. The receiver takes the path apart itself: a ``Route``
+    would match it by pattern and copy its parts around, at the cost of a signature.
+    """
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.path = PREFIX
+        self._receiver = receiver
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = scope["path"]
+        if scope["type"] == "http" and (path == PREFIX or path.startswith(_UNDER)):
+            return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._receiver(scope, receive, send)
 
 
 def _health_routes(health: HealthRoutes, metrics: Metrics) -> dict[str, Endpoint]:

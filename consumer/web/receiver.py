@@ -104,6 +104,10 @@ class Receiver:
             stored = await self._take(scope, receive, target)
         except _RefusedError as refused:
             await self._refuse(send, scope, target, started, refused)
+        except BodyTooLargeError:
+            await self._refuse(send, scope, target, started, _RefusedError("too_large", "body"))
+        except SlowSenderError:
+            await self._refuse(send, scope, target, started, _RefusedError("timeout", "slow_sender"))
         except ClientGoneError:
             self._report(scope, target, started, "disconnected", level="warning")
         except asyncio.CancelledError:
@@ -121,7 +125,7 @@ class Receiver:
         if self._shutting_down():
             raise _RefusedError("unavailable", "shutting_down")
         signature, reason = self._read_headers(scope)
-        body = await self._read_body(receive)
+        body = await read_body(receive, limit=self._max_body_bytes, seconds=self._body_timeout)
         inlet = target.inlet
         # Verified in any case: an unknown project must cost what a known one costs.
         verified = verify(body, signature, inlet.secrets)
@@ -167,14 +171,6 @@ class Receiver:
             len(content_length) > _MAX_LENGTH_DIGITS or int(content_length) > self._max_body_bytes
         )
 
-    async def _read_body(self, receive: Receive) -> bytes:
-        try:
-            return await read_body(receive, limit=self._max_body_bytes, seconds=self._body_timeout)
-        except BodyTooLargeError:
-            raise _RefusedError("too_large", "body") from None
-        except SlowSenderError:
-            raise _RefusedError("timeout", "slow_sender") from None
-
     async def _accept(self, send: Send, target: Target, started: float, stored: _Stored) -> None:
         outcome, event, position, size = stored
         where = "null" if position is None else f'{{"partition":{position[0]},"offset":{position[1]}}}'
@@ -191,7 +187,7 @@ class Receiver:
             )
             await send({"type": "http.response.body", "body": content})
         finally:
-            self._count(target, outcome, started)
+            seconds = self._count(target, outcome, started)
             self._log.info(
                 "delivery",
                 project=event.project,
@@ -203,7 +199,7 @@ class Receiver:
                 partition=None if position is None else position[0],
                 offset=None if position is None else position[1],
                 bytes=size,
-                duration_ms=self._ms(started),
+                duration_ms=round(seconds * 1000, 3),
             )
 
     async def _refuse(
@@ -235,19 +231,18 @@ class Receiver:
     def _report(
         self, scope: Scope, target: Target, started: float, outcome: str, *, level: str, **fields: object
     ) -> None:
-        self._count(target, outcome, started)
+        seconds = self._count(target, outcome, started)
         getattr(self._log, level)(
             "delivery",
             project=target.inlet.name,
             outcome=outcome,
             path=scope["path"][:_MAX_LOGGED_PATH],
-            duration_ms=self._ms(started),
+            duration_ms=round(seconds * 1000, 3),
             **fields,
         )
 
-    def _count(self, target: Target, outcome: str, started: float) -> None:
+    def _count(self, target: Target, outcome: str, started: float) -> float:
+        seconds = self._clock.monotonic() - started
         target.inlet.counters[outcome].inc()
-        self._seconds.observe(self._clock.monotonic() - started)
-
-    def _ms(self, started: float) -> float:
-        return round((self._clock.monotonic() - started) * 1000, 3)
+        self._seconds.observe(seconds)
+        return seconds

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +17,12 @@ from consumer.clock import SystemClock
 from consumer.eventlog.base import Appended, Producer
 from consumer.log import Output, create_log
 from consumer.metrics import Metrics
-from consumer.projection.base import ProjectionReader
+from consumer.projection.base import EventQuery, EventRow, Page, ProjectionInfo, ProjectionReader
 from consumer.types import HealthCheck, NewRecord, Position, Project, Role
 from consumer.web.app import create_app
 from consumer.web.signature import sign
+from handlers.changes import Entry
+from schemas.trash_bin import BinQuery
 
 SECRET: Final = b"whsec-of-the-tests"
 PATH: Final = "/webhooks/voucherify"
@@ -150,6 +152,41 @@ class ListProducer:
 
     async def ping(self) -> None:
         """Always well."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+
+class FailingReader:
+    """A projection that answers nothing, for whatever reason."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def list_bin(self, project: str, query: BinQuery) -> Page:
+        del project, query
+        raise self._error
+
+    async def entry(self, project: str, entry_id: str) -> Entry | None:
+        del project, entry_id
+        raise self._error
+
+    async def events(self, query: EventQuery) -> Sequence[EventRow]:
+        del query
+        raise self._error
+
+    async def event(self, project: str | None, event_id: str) -> EventRow | None:
+        del project, event_id
+        raise self._error
+
+    async def info(self) -> ProjectionInfo:
+        raise self._error
+
+    async def ping(self) -> None:
+        raise self._error
 
     async def stop(self) -> None:
         """Nothing to close."""
