@@ -95,6 +95,9 @@ async def _create_topic(bootstrap: str, name: str, partitions: int, configs: dic
         topic = NewTopic(name, partitions, 1, topic_configs=configs)
         response = await admin.create_topics([topic], timeout_ms=10_000)
         assert all(error[1] == 0 for error in response.topic_errors), response
+        async with asyncio.timeout(10):
+            while await topic_state(admin, name) is None:  # noqa: ASYNC110 - a broker's metadata has no event
+                await asyncio.sleep(0.02)
     finally:
         await admin.close()
 

@@ -61,7 +61,8 @@ class Membership(ConsumerRebalanceListener):
             max_poll_interval_ms=_FOREVER_MS,
             max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
-            metadata_max_age_ms=30_000,
+            # Partitions added, or the topic made anew, show no later than this.
+            metadata_max_age_ms=5_000,
         )
         membership = cls(consumer, connection.topic)
         try:

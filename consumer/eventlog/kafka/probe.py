@@ -15,6 +15,8 @@ from consumer.types import Bounds, Record
 ANSWER_SECONDS: Final = 3.0
 _STOP_SECONDS: Final = 2.0
 _FETCH_MS: Final = 1000
+_LOOKS: Final = 5
+_LOOK_PAUSE: Final = 0.3
 
 
 def to_record(record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
@@ -26,8 +28,13 @@ def to_record(record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
 
 async def require_topic(consumer: AIOKafkaConsumer, connection: KafkaConnection) -> None:
     """Raises StopError when there is no such topic, KafkaError without an answer."""
-    if connection.topic not in await consumer.topics():
-        raise no_such_topic(connection)
+    for look in range(_LOOKS):
+        # A broker just started, or a topic just made: not every broker knows of it at once.
+        if look:
+            await asyncio.sleep(_LOOK_PAUSE)
+        if connection.topic in await consumer.topics():
+            return
+    raise no_such_topic(connection)
 
 
 class Probe:

@@ -1,0 +1,326 @@
+"""Each known trap of Kafka and its client, on a real broker: what the reader does about it."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from consumer.clock import SystemClock
+from consumer.errors import LogMismatchError, LogUnavailableError, StopError
+from consumer.eventlog.base import Poll
+from consumer.eventlog.kafka.connection import KafkaConnection
+from consumer.eventlog.kafka.reader import KafkaReader
+from consumer.metrics import Metrics
+from consumer.types import Record
+from tests.conformance.eventlog import PATIENCE, append_all, numbered, read_count
+from tests.conformance.test_eventlog_kafka import KafkaHarness
+from tests.servers.kafka import KafkaBroker
+
+pytestmark = pytest.mark.kafka
+
+SESSION = 1.5
+
+
+def make_reader(
+    broker: KafkaBroker, topic: str, *, stall_timeout: float = 30.0, max_poll_interval: float = 60.0
+) -> KafkaReader:
+    return KafkaReader(
+        KafkaConnection(bootstrap_servers=(broker.bootstrap,), topic=topic),
+        group_id=f"of-{topic}",
+        clock=SystemClock(),
+        metrics=Metrics(),
+        stall_timeout=stall_timeout,
+        session_timeout=SESSION,
+        max_poll_interval=max_poll_interval,
+    )
+
+
+@dataclass
+class Member:
+    """A reader driven as a worker drives it: seeks to stored positions, keeps what comes."""
+
+    reader: KafkaReader
+    positions: dict[int, int]
+    """Shared by the members of a group, as the projection's checkpoints are."""
+    held: set[int] = field(default_factory=set)
+    records: list[Record] = field(default_factory=list)
+
+    async def step(self, *, max_records: int = 100) -> Poll:
+        poll = await self.reader.poll(max_records=max_records, wait=0.1)
+        self.held -= poll.revoked
+        for partition in poll.assigned:
+            assert partition not in self.held
+            self.held.add(partition)
+            await self.reader.seek(partition, self.positions.get(partition, 0))
+        for partition, records in poll.records.items():
+            assert partition in self.held
+            self.records += records
+            self.positions[partition] = records[-1].offset + 1
+        return poll
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                try:
+                    await self.step()
+                except LogUnavailableError:
+                    await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def member(reader: KafkaReader, positions: dict[int, int] | None = None) -> AsyncIterator[Member]:
+    await reader.start()
+    try:
+        yield Member(reader, {} if positions is None else positions)
+    finally:
+        async with asyncio.timeout(10):
+            await reader.stop()
+
+
+async def _poll_for_ever(reader: Member) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            await reader.step()
+
+
+async def test_group_offsets_are_for_show(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """Offsets committed to the group never decide where a reader goes on, nor bring a record before seek."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(60)))
+    async with member(make_reader(kafka_broker, kafka_topic)) as first:
+        await first.until(lambda: len(first.records) == 60)
+        await first.reader.commit_for_display(dict.fromkeys(range(3), 5))
+    async with member(make_reader(kafka_broker, kafka_topic)) as second:
+        assigned: set[int] = set()
+        async with asyncio.timeout(PATIENCE):
+            while len(assigned) < 3:
+                poll = await second.reader.poll(max_records=100, wait=0.3)
+                assert not poll.records
+                assigned = (assigned - poll.revoked) | poll.assigned
+        for _ in range(3):
+            assert not (await second.reader.poll(max_records=100, wait=0.1)).records
+        for partition in range(3):
+            await second.reader.seek(partition, 1)
+        assert len(await read_count(second.reader, 57)) == 57
+
+
+async def test_rebalance_loses_nothing(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """Members come and go under load: every record is read, each partition in order, none before its seek."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    positions: dict[int, int] = {}
+    total = 3000
+
+    async def load() -> None:
+        async with harness.producing() as producer:
+            for start in range(0, total, 50):
+                await append_all(producer, map(numbered, range(start, start + 50)))
+                await asyncio.sleep(0.02)
+
+    loading = asyncio.create_task(load())
+    seen: list[Record] = []
+    async with member(make_reader(kafka_broker, kafka_topic), positions) as first:
+        await first.until(lambda: len(first.records) > 100)
+        async with member(make_reader(kafka_broker, kafka_topic), positions) as second:
+            together = asyncio.create_task(first.until(lambda: len(second.records) > 300))
+            await second.until(lambda: len(second.records) > 300)
+            await together
+            assert first.held
+            assert second.held
+            assert not first.held & second.held
+            seen += second.records
+        await loading
+        await first.until(lambda: sum(positions.values()) >= total)
+        seen += first.records
+    assert {record.value for record in seen} == {numbered(n).value for n in range(total)}
+    for partition in range(3):
+        offsets = {record.offset for record in seen if record.partition == partition}
+        assert offsets == set(range(len(offsets)))
+
+
+async def test_poll_serves_all_partitions(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """Small polls of full partitions serve all of them, not one after the other."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(600)))
+    async with member(make_reader(kafka_broker, kafka_topic)) as reader:
+        async with asyncio.timeout(PATIENCE):
+            while len(reader.records) < 90:
+                await reader.step(max_records=6)
+        counts = [sum(record.partition == partition for record in reader.records) for partition in range(3)]
+    assert min(counts) >= 10
+
+
+async def test_topic_made_anew(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """A topic deleted and made anew with fewer records stops the reader."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(60)))
+    async with member(make_reader(kafka_broker, kafka_topic)) as reader:
+        await reader.until(lambda: len(reader.records) == 60)
+        await asyncio.to_thread(kafka_broker.delete_topic, kafka_topic)
+        await asyncio.to_thread(kafka_broker.create_topic, kafka_topic)
+        with pytest.raises(LogMismatchError, match="made anew"):
+            await reader.until(lambda: False)
+
+
+async def test_records_deleted(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """Records that were deleted before they were read stop the reader instead of being skipped."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(60)))
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka_broker.bootstrap)
+    await client.start()
+    await client.delete_records({TopicPartition(kafka_topic, 0): RecordsToDelete(before_offset=3)})
+    await client.close()
+    async with member(make_reader(kafka_broker, kafka_topic)) as reader:
+        with pytest.raises(LogMismatchError, match="starts at 3"):
+            await reader.until(lambda: False)
+
+
+async def test_topic_missing(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """A reader of a topic that does not exist says how to make it."""
+    reader = make_reader(kafka_broker, f"{kafka_topic}-not")
+    with pytest.raises(StopError, match="topics create"):
+        await reader.start()
+    await reader.stop()
+
+
+async def test_frozen_broker(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """With the broker frozen every call ends in time, some with LogUnavailableError; afterwards the reader
+    goes on by itself and misses nothing.
+    """
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(60)))
+        async with member(make_reader(kafka_broker, kafka_topic, stall_timeout=5.0)) as reader:
+            await reader.until(lambda: len(reader.records) == 60)
+            kafka_broker.freeze()
+            with pytest.raises(LogUnavailableError):
+                await reader.reader.bounds()
+            with pytest.raises(LogUnavailableError):
+                await reader.reader.read_at(0, 0)
+            with pytest.raises(LogUnavailableError):
+                await _poll_for_ever(reader)
+            kafka_broker.thaw()
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    try:
+                        await producer.append(numbered(60))
+                    except LogUnavailableError:
+                        await asyncio.sleep(0.05)
+                    else:
+                        break
+            await reader.until(lambda: numbered(60).value in {record.value for record in reader.records})
+    positions = [(record.partition, record.offset) for record in reader.records]
+    assert len(positions) == len(set(positions))
+
+
+async def test_killed_broker(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """After the broker was killed and restarted the reader goes on by itself; stopping without one ends."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(30)))
+    async with member(make_reader(kafka_broker, kafka_topic)) as reader:
+        await reader.until(lambda: len(reader.records) == 30)
+        kafka_broker.kill()
+        await asyncio.to_thread(kafka_broker.restore)
+        async with harness.producing() as producer:
+            await append_all(producer, map(numbered, range(30, 60)))
+        await reader.until(lambda: len(reader.records) == 60)
+        kafka_broker.kill()
+        started = time.monotonic()
+        await reader.reader.stop()
+        assert time.monotonic() - started < 6
+
+
+async def test_standing_still(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """A consumer that brings nothing although the log goes on, without any error, is replaced."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with (
+        harness.producing() as producer,
+        member(make_reader(kafka_broker, kafka_topic, stall_timeout=1.0)) as reader,
+    ):
+        await reader.until(lambda: len(reader.held) == 3)
+        assert reader.reader._member is not None
+        consumer = reader.reader._member._consumer
+        consumer.pause(*consumer.assignment())
+        await append_all(producer, map(numbered, range(30)))
+        await reader.until(lambda: len(reader.records) == 30)
+        assert reader.reader._metrics.reader_rejoins.labels("stalled")._value.get() == 1
+
+
+async def test_nobody_polls(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """A reader that is not polled any more leaves its partitions to the others, and says so when polled."""
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(30)))
+    async with member(make_reader(kafka_broker, kafka_topic, max_poll_interval=1.0)) as stuck:
+        await stuck.until(lambda: len(stuck.held) == 3)
+        async with member(make_reader(kafka_broker, kafka_topic)) as other:
+            await other.until(lambda: len(other.held) == 3)
+            assert (await stuck.step()).revoked == {0, 1, 2}
+
+
+async def test_frozen_past_its_session(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """A process frozen past its session, its partitions another's meanwhile, gives them up when it wakes,
+    before it returns a record.
+    """
+    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
+    async with harness.producing() as producer:
+        await append_all(producer, map(numbered, range(60)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        _SLOW_READER,
+        str(kafka_broker.port),
+        kafka_topic,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            assert await process.stdout.readline() == b"assigned 3\n"
+            assert (await process.stdout.readline()).startswith(b"records")
+            process.send_signal(signal.SIGSTOP)
+            async with member(make_reader(kafka_broker, kafka_topic)) as other:
+                await other.until(lambda: len(other.held) == 3 and len(other.records) == 60)
+                process.send_signal(signal.SIGCONT)
+                lines = [await process.stdout.readline()]
+                while not lines[-1].startswith(b"revoked"):
+                    lines.append(await process.stdout.readline())
+    finally:
+        process.kill()
+        await process.wait()
+    # One batch may have been on its way out when it was frozen.
+    assert len(lines) <= 2, lines
+
+
+_SLOW_READER = """
+import asyncio, sys
+from tests.e2e.test_kafka_reader_traps import make_reader
+class Broker:
+    bootstrap = f"127.0.0.1:{sys.argv[1]}"
+async def main():
+    reader = make_reader(Broker, sys.argv[2])
+    await reader.start()
+    while True:
+        poll = await reader.poll(max_records=1, wait=0.1)
+        if poll.revoked:
+            print("revoked", len(poll.revoked), flush=True)
+        if poll.assigned:
+            print("assigned", len(poll.assigned), flush=True)
+            for partition in poll.assigned:
+                await reader.seek(partition, 0)
+        for records in poll.records.values():
+            print("records", len(records), flush=True)
+            await asyncio.sleep(0.1)
+asyncio.run(main())
+"""
