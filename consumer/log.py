@@ -12,16 +12,16 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import IO, Final, Literal, TypeAlias
+from typing import IO, Any, Final, Literal, TypeAlias, TypedDict
 
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 Logger: TypeAlias = FilteringBoundLogger
-Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 
 ACTIONS: Final[Mapping[str, str]] = {
     # The process
@@ -125,15 +125,27 @@ class Output:
     msg = write
 
 
+class Form(TypedDict):
+    """How structlog makes lines: arguments of ``wrap_logger`` and ``configure``."""
+
+    processors: Sequence[Processor]
+    wrapper_class: type[FilteringBoundLogger]
+    context_class: type[dict[str, Any]]
+
+
+def form_of(*, level: Level, console: bool, colors: bool = False) -> Form:
+    """JSON lines, or aligned text for people; nothing below ``level``."""
+    return {
+        "processors": [_console(colors=colors) if console else render_json],
+        "wrapper_class": structlog.make_filtering_bound_logger(level),
+        "context_class": dict,
+    }
+
+
 def create_log(output: Output, *, level: Level, console: bool, colors: bool = False) -> Logger:
-    """A logger that writes to ``output``: JSON lines, or aligned text for people."""
-    renderer = _console(colors=colors) if console else render_json
-    logger: Logger = structlog.wrap_logger(
-        output,
-        processors=[renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        context_class=dict,
-    ).bind()
+    """A logger that writes to ``output``."""
+    form = form_of(level=level, console=console, colors=colors)
+    logger: Logger = structlog.wrap_logger(output, **form).bind()
     return logger
 
 

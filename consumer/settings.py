@@ -124,6 +124,21 @@ class Settings(BaseSettings, ProjectFields):
                     raise _error(_label(name, needed), "is missing; the API needs it")
 
 
+class _Isolated(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The values given, and nothing else."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
 def load_settings(config: Path | None = None, *, env_file: Path = Path(".env")) -> Settings:
     """Read all three sources. Raises SettingsError: one line, with the first thing that is wrong."""
     values = _read_toml(config) if config is not None else {}
@@ -140,6 +155,11 @@ def load_settings(config: Path | None = None, *, env_file: Path = Path(".env")) 
         raise SettingsError(f"{env_file} cannot be read: {error}") from None
     _cross_check(settings)
     return settings
+
+
+def isolated_settings(**values: object) -> Settings:
+    """Settings made of ``values`` alone, whatever the environment says."""
+    return _Isolated(**values)  # type: ignore[arg-type]  # checked by pydantic, as from any other source
 
 
 def unknown_variables() -> Sequence[str]:

@@ -1,15 +1,23 @@
 """What the commands beside ``serve`` do: opens the parts that they need, and closes them again."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
-from consumer.addresses import KafkaAddress, SqliteAddress
+from consumer.addresses import SqliteAddress
 from consumer.bootstrap.parts import (
+    kafka_connection,
     log_admin,
     make_folder,
     projection_address,
     projection_reader,
+    topic_wishes,
 )
+from consumer.errors import SettingsError, StopError
+from consumer.eventlog.kafka.admin import KafkaLogAdmin
+from consumer.eventlog.spool import Spool
+from consumer.metrics import Metrics
 from consumer.ops.status import SpoolStatus, Status, take_status
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.migrate import migrate
@@ -18,23 +26,36 @@ from consumer.settings import Settings
 
 async def current_status(settings: Settings) -> Status:
     """Log, projection and spool as they are now."""
-    log, reader = log_admin(settings), projection_reader(settings)
+    log = log_admin(settings)
     spool = None
-    if isinstance(settings.event_log, KafkaAddress):
-
-        async def spool() -> SpoolStatus:
-            raise NotImplementedError
-
+    if not isinstance(settings.event_log, SqliteAddress) and settings.spool.exists():
+        spool = partial(_spool_status, settings.spool)
     try:
-        return await take_status(log, reader, spool)
+        return await take_status(log, partial(_existing_projection, settings), spool)
     finally:
-        await reader.stop()
         await log.close()
+
+
+async def _spool_status(path: Path) -> SpoolStatus:
+    spool = Spool(path, metrics=Metrics())
+    try:
+        await spool.start()
+        return SpoolStatus(str(path), spool.pending(), spool.set_aside())
+    finally:
+        await spool.stop()
+
+
+def _existing_projection(settings: Settings) -> ProjectionReader:
+    """Raises StopError where there is none: looking must not make one."""
+    address = settings.projection
+    if isinstance(address, SqliteAddress) and not address.path.exists():
+        raise StopError(f"there is no projection at {address.path} yet; the worker makes it when it starts")
+    return projection_reader(settings)
 
 
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncIterator[ProjectionReader]:
-    reader = projection_reader(settings)
+    reader = _existing_projection(settings)
     try:
         await reader.start()
         yield reader
@@ -59,3 +80,19 @@ def migrate_projection(settings: Settings) -> tuple[str, str]:
     if isinstance(settings.projection, SqliteAddress):
         make_folder(settings.projection.path)
     return migrate(projection_address(settings))
+
+
+async def create_topic(settings: Settings) -> Mapping[str, object]:
+    """Make the event log's topic, or look at the one that is there; says what was done."""
+    address = settings.event_log
+    if isinstance(address, SqliteAddress):
+        raise SettingsError(
+            "EVENT_LOG: is a SQLite file, which has no topic; "
+            "for example BINMIRROR_EVENT_LOG=kafka://kafka-1:9092/binmirror"
+        )
+    admin = KafkaLogAdmin(kafka_connection(settings, address))
+    try:
+        result = await admin.create_topic(**topic_wishes(settings))
+    finally:
+        await admin.close()
+    return {"topic": str(address), "created": result.created, "differences": list(result.differences)}

@@ -4,9 +4,9 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypedDict
 
 from consumer.addresses import KafkaAddress, SqliteAddress
 from consumer.clock import Clock
@@ -30,10 +30,24 @@ from consumer.worker.loop import Worker
 
 LEASE_SECONDS: Final = 10.0
 """How long a SQLite log waits for a worker that has vanished before another one takes over."""
-HEADERS_BYTES: Final = 16 * 1024
-"""What a record holds beside a delivery's body, at most."""
+STALL_SECONDS: Final = 30.0
+"""How long a partition may bring nothing, although the log has more, before its consumer is made anew."""
 
-SideTask: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
+HEADROOM_BYTES: Final = 64 * 1024
+"""What a record may hold beside twice the largest body."""
+
+
+class TopicWishes(TypedDict):
+    """Arguments of ``KafkaLogAdmin.create_topic``."""
+
+    partitions: int
+    replication_factor: int
+    min_insync_replicas: int
+    max_message_bytes: int
+    allow_single_replica: bool
+
+
+SideTask: TypeAlias = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def kafka_connection(settings: Settings, address: KafkaAddress) -> KafkaConnection:
@@ -50,6 +64,19 @@ def kafka_connection(settings: Settings, address: KafkaAddress) -> KafkaConnecti
         certificate=settings.kafka_certificate,
         key=settings.kafka_key,
     )
+
+
+def topic_wishes(settings: Settings) -> TopicWishes:
+    """How a topic of ours is made."""
+    replicas = settings.kafka_replication_factor
+    return {
+        "partitions": settings.kafka_partitions,
+        "replication_factor": replicas,
+        # A record is acknowledged once it is on two disks, where there are two.
+        "min_insync_replicas": min(2, replicas),
+        "max_message_bytes": 2 * settings.max_body_bytes + HEADROOM_BYTES,
+        "allow_single_replica": settings.kafka_allow_single_replica,
+    }
 
 
 def projection_address(settings: Settings) -> str:
@@ -77,12 +104,7 @@ def log_admin(settings: Settings) -> LogAdmin:
 
 def projection_reader(settings: Settings) -> ProjectionReader:
     """Asks the projection."""
-    return SqlProjectionReader(projection_address(settings), interpret=interpreter(settings))
-
-
-def interpreter(settings: Settings) -> Interpreter:
-    """Reads records by the rules of the configured projects."""
-    return Interpreter(settings.resolved_projects())
+    return SqlProjectionReader(projection_address(settings))
 
 
 class Parts:
@@ -103,17 +125,36 @@ class Parts:
                 address.path, clock=self._clock, metrics=self._metrics, deadline=settings.publish_deadline
             )
             return producer, None
-        raise NotImplementedError
+        make_folder(settings.spool)
+        kafka = KafkaProducer(
+            kafka_connection(settings, address),
+            deadline=settings.publish_deadline,
+            max_record_bytes=topic_wishes(settings)["max_message_bytes"],
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+        spool = Spool(settings.spool, metrics=self._metrics, clock=self._clock)
+        spooling = SpoolingProducer(
+            kafka,
+            spool,
+            partition_of=kafka.partition_of,
+            deadline=settings.publish_deadline,
+            clock=self._clock,
+            metrics=self._metrics,
+            log=self._log,
+        )
+        relay = Relay(spool, kafka, clock=self._clock, metrics=self._metrics, log=self._log)
+        return spooling, relay.run
 
     def worker(self) -> Worker:
         """What mirrors the log into the projection."""
         settings = self._settings
         if isinstance(settings.projection, SqliteAddress):
             make_folder(settings.projection.path)
-        interpret = interpreter(settings)
+        interpret = Interpreter(settings.resolved_projects())
         return Worker(
             self._reader(),
-            SqlProjectionWriter(projection_address(settings), interpret),
+            SqlProjectionWriter(projection_address(settings), interpret=interpret, clock=self._clock),
             interpret,
             owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
             lease=LEASE_SECONDS,
@@ -128,8 +169,14 @@ class Parts:
         return projection_reader(self._settings)
 
     def _reader(self) -> Reader:
-        address = self._settings.event_log
+        settings, address = self._settings, self._settings.event_log
         if isinstance(address, SqliteAddress):
             make_folder(address.path)
             return SqliteReader(address.path, clock=self._clock)
-        raise NotImplementedError
+        return KafkaReader(
+            kafka_connection(settings, address),
+            group_id=settings.kafka_group,
+            clock=self._clock,
+            metrics=self._metrics,
+            stall_timeout=STALL_SECONDS,
+        )

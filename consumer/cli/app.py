@@ -4,9 +4,10 @@ import sys
 
 import typer
 
+from consumer.bootstrap.logs import quiet_libraries
 from consumer.cli import admin, demo, events, init, send, serve, status
 from consumer.cli.common import AWAY, FOUND, WRONG_USAGE, ConfigOption, notice
-from consumer.errors import BinmirrorError, SettingsError, TransientError
+from consumer.errors import BinmirrorError, NotDurableError, SettingsError, TransientError
 
 app = typer.Typer(
     name="binmirror",
@@ -41,11 +42,12 @@ demo.register(app)
 def main() -> None:
     """Run the command line; ends the process."""
     try:
-        app(prog_name="binmirror")
+        with quiet_libraries():
+            app(prog_name="binmirror")
     except SettingsError as error:
         notice(f"binmirror: {error}")
         sys.exit(WRONG_USAGE)
-    except TransientError as error:
+    except (TransientError, NotDurableError) as error:
         notice(f"binmirror: {error}")
         sys.exit(AWAY)
     except BinmirrorError as error:

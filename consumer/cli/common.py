@@ -18,6 +18,7 @@ FOUND: Final = 1
 WRONG_USAGE: Final = 2
 AWAY: Final = 3
 """A server does not answer."""
+_UNWRAPPED: Final = 400
 
 ConfigOption: TypeAlias = Annotated[
     Path | None,
@@ -34,8 +35,8 @@ def settings_of(context: typer.Context, config: Path | None) -> Settings:
 
 
 def console() -> Console:
-    """Standard output for people; lines stay whole when it is not a terminal."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """Standard output for people; lines are as long as they need to be when it is not a terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNWRAPPED)
 
 
 def notice(text: str) -> None:

@@ -14,9 +14,13 @@ import httpx
 import typer
 from rich.console import Console
 
-from consumer.cli.common import FOUND, console, leave, notice, print_table
+from consumer.cli.common import DONE, FOUND, console, leave, notice, print_table
+from consumer.cli.events import show_events
+from consumer.cli.send import deliver
+from consumer.cli.status import show_status
 from consumer.clock import SystemClock
-from consumer.settings import clean_environment
+from consumer.projection.base import EventQuery
+from consumer.settings import clean_environment, isolated_settings
 from schemas.samples import voucher_deleted
 
 _SECRET: Final = "demo-webhook-secret"  # noqa: S105 - of a service that lives for seconds, on this machine alone
@@ -56,70 +60,60 @@ class Demo:
     def __init__(self, folder: Path, out: Console) -> None:
         self._folder = folder
         self._out = out
-        self._env = clean_environment(
-            {
-                "EVENT_LOG": f"sqlite:///{folder}/log.db",
-                "PROJECTION": f"sqlite:///{folder}/bin.db",
-                "WEBHOOK_SECRETS": _SECRET,
-                "API_APP_ID": _APP["X-App-Id"],
-                "API_APP_TOKEN": _APP["X-App-Token"],
-                "LOG_FORMAT": "json",
-            }
-        )
+        self._values = {
+            "event_log": f"sqlite:///{folder}/log.db",
+            "projection": f"sqlite:///{folder}/bin.db",
+            "webhook_secrets": _SECRET,
+            "api_app_id": _APP["X-App-Id"],
+            "api_app_token": _APP["X-App-Token"],
+            "log_format": "json",
+        }
+        self._settings = isolated_settings(**self._values)
 
     def run(self) -> None:
         self._out.print(f"Starting a service on SQLite in {self._folder} …")
         with self._service() as port:
             url = f"http://127.0.0.1:{port}"
-            self._env = {**self._env, "BINMIRROR_PORT": str(port)}
+            self._settings = isolated_settings(**self._values, port=port)
             self._out.print(f"It listens on {url}.")
             self._deliver()
-            entries = self._entries(url)
-            self._step("The bin, as GET /v1/trash-bin answers")
-            print_table(
-                ["id", "type", "name", "resource", "deleted at"],
-                [
-                    [
-                        entry[name]
-                        for name in ("id", "resource_type", "resource_name", "resource_id", "created_at")
-                    ]
-                    for entry in entries
-                ],
-            )
-            self._step("What could not be applied, and why")
-            self._binmirror("events", "list", "--status", "failed")
-            self._step("The service")
-            self._binmirror("status", expected=FOUND)
+            self._step("The bin", "curl …/v1/trash-bin")
+            columns = ("id", "resource_type", "resource_name", "resource_id", "created_at")
+            print_table(columns, [[entry[name] for name in columns] for entry in self._entries(url)])
+            self._step("What could not be applied, and why", "binmirror events list --status failed")
+            self._expect(DONE, show_events(self._settings, EventQuery(status="failed")))
+            self._step("How the service is", "binmirror status")
+            self._expect(FOUND, show_status(self._settings))
 
     def _deliver(self) -> None:
         body = self._folder / "voucher.json"
         body.write_bytes(voucher_deleted(code="SUMMER-2026", occurred_at=SystemClock().now()))
         nonsense = self._folder / "nonsense.json"
         nonsense.write_text('{"hello": "voucherify"}', encoding="utf-8")
-        self._step("A voucher was deleted: accepted once it is on disk")
-        self._binmirror("send", str(body))
-        self._step("The same delivery once more, as after a timeout: accepted, counted once")
-        self._binmirror("send", str(body))
-        self._step("A campaign was deleted")
-        self._binmirror("send", "campaign.deleted")
-        self._step("A forged delivery, signed with another secret: refused")
-        self._binmirror("send", str(body), "--secret", "not-the-secret", expected=FOUND)
-        self._step("Signed but senseless: accepted and kept, so that Voucherify goes on sending")
-        self._binmirror("send", str(nonsense))
-
-    def _step(self, title: str) -> None:
-        self._out.print(f"\n[bold]{title}[/]")
-
-    def _binmirror(self, *arguments: str, expected: int = 0) -> None:
-        shown = " ".join(argument.replace(f"{self._folder}/", "") for argument in arguments)
-        self._out.print(f"[dim]$ binmirror {shown}[/]")
-        sys.stdout.flush()
-        done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "consumer", *arguments], env=self._env, cwd=self._folder, check=False
+        self._step("A voucher was deleted: accepted once it is on disk", "binmirror send voucher.json")
+        self._expect(DONE, deliver(self._settings, str(body)))
+        self._step(
+            "The same once more, as after a timeout: accepted, counted once", "binmirror send voucher.json"
         )
-        if done.returncode != expected:
-            notice(f"binmirror: the demo failed: `binmirror {shown}` ended with {done.returncode}")
-            leave(done.returncode or FOUND)
+        self._expect(DONE, deliver(self._settings, str(body)))
+        self._step("A campaign was deleted", "binmirror send campaign.deleted")
+        self._expect(DONE, deliver(self._settings, "campaign.deleted"))
+        self._step(
+            "Forged, signed with another secret: refused", "binmirror send voucher.json --secret guessed"
+        )
+        self._expect(FOUND, deliver(self._settings, str(body), secret="guessed"))  # noqa: S106 - a wrong one
+        self._step(
+            "Signed but senseless: accepted and kept as a failed event", "binmirror send nonsense.json"
+        )
+        self._expect(DONE, deliver(self._settings, str(nonsense)))
+
+    def _step(self, title: str, command: str) -> None:
+        self._out.print(f"\n[bold]{title}[/]\n[dim]$ {command}[/]")
+
+    def _expect(self, expected: int, code: int) -> None:
+        if code != expected:
+            notice(f"binmirror: the demo failed: exit code {code} where {expected} was expected")
+            leave(code or FOUND)
 
     @contextlib.contextmanager
     def _service(self) -> Iterator[int]:
@@ -128,7 +122,7 @@ class Demo:
         with path.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "consumer", "serve", "--port", "0"],
-                env=self._env,
+                env=clean_environment({name.upper(): value for name, value in self._values.items()}),
                 cwd=self._folder,
                 stderr=log,
             )

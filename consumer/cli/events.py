@@ -8,6 +8,7 @@ import typer
 from consumer.bootstrap.admin import find_event, list_events
 from consumer.bootstrap.run import run_async
 from consumer.cli.common import (
+    DONE,
     FOUND,
     ConfigOption,
     JsonOption,
@@ -20,6 +21,7 @@ from consumer.cli.common import (
     settings_of,
 )
 from consumer.projection.base import EventQuery, EventRow
+from consumer.settings import Settings
 from schemas.times import Micros, format_time, parse_time
 
 events = typer.Typer(no_args_is_help=True, help="The events that deliveries brought, failed ones included.")
@@ -83,7 +85,12 @@ def list_command(
         received_until=received_until,
         limit=limit,
     )
-    rows = run_async(list_events(settings_of(context, config), query))
+    leave(show_events(settings_of(context, config), query, as_json=as_json))
+
+
+def show_events(settings: Settings, query: EventQuery, *, as_json: bool = False) -> int:
+    """List and show; the exit code."""
+    rows = run_async(list_events(settings, query))
     if as_json:
         print_json([as_dict(row) for row in rows])
     elif rows:
@@ -104,7 +111,7 @@ def list_command(
         )
     if not rows:
         notice("No event matches.")
-        leave(FOUND)
+    return DONE if rows else FOUND
 
 
 @events.command("show")

@@ -1,5 +1,6 @@
 """``binmirror init``."""
 
+import json
 import os
 import secrets
 import sys
@@ -67,6 +68,8 @@ def init_command(
 
     In a script: `binmirror init --secret "$SECRET" --file /etc/binmirror/env`
     """
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} cannot be written: it is a folder")
     if path.exists() and not force:
         notice(f"binmirror: {path} exists already; --force overwrites it, --file writes elsewhere")
         leave(FOUND)
@@ -95,7 +98,9 @@ def init_command(
 
 
 def _quoted(secret: str) -> str:
-    """As a .env file reads it back unchanged."""
+    """As a .env file reads it back unchanged; one that looks like a JSON list stands in such a list."""
+    if secret.startswith("["):
+        secret = json.dumps([secret], ensure_ascii=False)
     if all(character.isalnum() or character in "-_./+=" for character in secret):
         return secret
     return "'" + secret.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -76,18 +76,47 @@ def send_command(
 
     Exit codes: 0 all were answered 2XX · 1 some were not · 2 wrong usage · 3 nobody answered.
     """
-    settings = settings_of(context, config)
+    leave(
+        deliver(
+            settings_of(context, config),
+            what,
+            count=count,
+            rate=rate,
+            concurrency=concurrency,
+            to=to,
+            secret=secret,
+            project=project,
+            event_name=event_name,
+            json_lines=as_json_lines,
+        )
+    )
+
+
+def deliver(
+    settings: Settings,
+    what: str,
+    *,
+    count: int = 1,
+    rate: float | None = None,
+    concurrency: int = 8,
+    to: str | None = None,
+    secret: str | None = None,
+    project: str | None = None,
+    event_name: str | None = None,
+    json_lines: bool = False,
+) -> int:
+    """Send and show; the exit code."""
     bodies = _bodies(what, _voucherify_project(settings, project))
     url = _url(settings, to, project=project, event_name=event_name)
     key = secret.encode() if secret is not None else _secret_of(settings, project)
-    show = Show(count=count, json_lines=as_json_lines)
+    show = Show(count=count, json_lines=json_lines)
     sender = Sender(url, key, on_answer=show.answer)
     with show.progress:
         summary = run_async(sender.send(bodies, count=count, rate=rate, concurrency=concurrency))
     show.summary(summary, url)
     if summary.accepted == summary.sent:
-        leave(DONE)
-    leave(FOUND if summary.answered else AWAY)
+        return DONE
+    return FOUND if summary.answered else AWAY
 
 
 def _bodies(what: str, project_id: str) -> Callable[[int], bytes]:

@@ -1,12 +1,29 @@
 """``binmirror serve``."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Final
 
 import typer
 
 from consumer.bootstrap.run import serve
 from consumer.cli.common import ConfigOption, leave, settings_of
 from consumer.types import Role
+
+
+class RoleName(StrEnum):
+    """What a process can do."""
+
+    receiver = "receiver"
+    worker = "worker"
+    api = "api"
+
+
+ROLES: Final[Mapping[RoleName, Role]] = {
+    RoleName.receiver: "receiver",
+    RoleName.worker: "worker",
+    RoleName.api: "api",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def serve_command(
     context: typer.Context,
     role: Annotated[
-        list[Role] | None,
+        list[RoleName] | None,
         typer.Option("--role", help="What this process does; may be repeated. All three when left out."),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of HOST.")] = None,
@@ -37,4 +54,4 @@ def serve_command(
     """
     settings = settings_of(context, config)
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    leave(serve(settings.model_copy(update=given), role or ("receiver", "worker", "api")))
+    leave(serve(settings.model_copy(update=given), [ROLES[name] for name in role or ROLES]))

@@ -17,6 +17,7 @@ from consumer.cli.common import (
     settings_of,
 )
 from consumer.ops.status import Status
+from consumer.settings import Settings
 from schemas.times import format_time
 
 
@@ -34,7 +35,11 @@ def status_command(context: typer.Context, as_json: JsonOption = False, config: 
 
     Exit codes: 0 all well · 1 there are failed events, or something needs a person · 3 a part is away.
     """
-    settings = settings_of(context, config)
+    leave(show_status(settings_of(context, config), as_json=as_json))
+
+
+def show_status(settings: Settings, *, as_json: bool = False) -> int:
+    """Ask and show; the exit code."""
     status = run_async(current_status(settings))
     if as_json:
         print_json(status.as_dict())
@@ -45,8 +50,8 @@ def status_command(context: typer.Context, as_json: JsonOption = False, config: 
     for part, reason in status.stopped.items():
         notice(f"binmirror: the {part}: {reason}")
     if status.away:
-        leave(AWAY)
-    leave(FOUND if status.stopped or status.failed() else DONE)
+        return AWAY
+    return FOUND if status.stopped or status.failed() else DONE
 
 
 def _show(status: Status) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from consumer.errors import StopError, TransientError
+from consumer.errors import NotDurableError, StopError, TransientError
 from consumer.eventlog.base import LogAdmin, LogInfo
 from consumer.projection.base import ProjectionInfo, ProjectionReader
 from schemas.times import format_time
@@ -126,17 +126,26 @@ def _projection(info: ProjectionInfo) -> dict[str, Any]:
 
 
 async def take_status(
-    log: LogAdmin, reader: ProjectionReader, spool: Callable[[], Awaitable[SpoolStatus]] | None
+    log: LogAdmin,
+    open_reader: Callable[[], ProjectionReader],
+    spool: Callable[[], Awaitable[SpoolStatus]] | None,
 ) -> Status:
-    """Ask every part; one that is away does not hide the others. Closes nothing."""
+    """Ask every part; one that is away does not hide the others.
+
+    ``open_reader`` may raise StopError: there is no projection yet. Closes what it opens.
+    """
     status = Status()
 
     async def ask_log() -> None:
         status.log = await log.describe()
 
     async def ask_projection() -> None:
-        await reader.start()
-        status.projection = await reader.info()
+        reader = open_reader()
+        try:
+            await reader.start()
+            status.projection = await reader.info()
+        finally:
+            await reader.stop()
 
     async def ask_spool() -> None:
         status.spool = await spool() if spool is not None else None
@@ -144,7 +153,7 @@ async def take_status(
     for part, ask in (("event log", ask_log), ("projection", ask_projection), ("spool", ask_spool)):
         try:
             await ask()
-        except TransientError as error:
+        except (TransientError, NotDurableError) as error:
             status.away[part] = str(error)
         except StopError as error:
             status.stopped[part] = str(error)
