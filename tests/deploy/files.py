@@ -144,6 +144,6 @@ def documented_commands(path: Path) -> Iterator[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             for index, word in enumerate(words):
-                inside = word == "binmirror" and (index == 0 or "exec" in words[:index])
+                inside = word == "binmirror" and (index == 0 or words[max(index - 2, 0)] == "exec")
                 if word == INSTALLED or inside:
                     yield words[index + 1 :]

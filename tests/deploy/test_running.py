@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import ssl
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from schemas.samples import voucher_deleted
+from tests.deploy.brokers import compose_brokers, replaced
 from tests.deploy.files import (
     COMPOSE_FILES,
     UNITS,
@@ -27,7 +27,6 @@ from tests.deploy.files import (
 )
 from tests.deploy.processes import BINMIRROR, SHOWN, Running, service
 from tests.deploy.proxies import caddy_before, nginx_before
-from tests.servers.kafka import KafkaBroker
 from tests.stack import APP_ID, APP_TOKEN, SECRET, clean_env, deliver, in_bin
 
 
@@ -100,39 +99,33 @@ async def test_the_single_container_runs(tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.postgres
-async def test_the_cluster_s_commands_run(
-    tmp_path: Path, kafka_broker: KafkaBroker, postgres_url: str
-) -> None:
-    """The compose file's one-shot commands prepare Kafka and PostgreSQL; its receiver, worker and API
-    then bring a delivery into the bin, each with its own settings alone.
+@pytest.mark.timeout(300)
+async def test_the_cluster_s_commands_run(tmp_path: Path, kafka_packages: None, postgres_url: str) -> None:
+    """With brokers as the compose file configures them, its one-shot commands prepare Kafka and PostgreSQL,
+    more than once; its receiver, worker and API bring a delivery into the bin, each with its own settings.
     """
-    topic = f"deploy-{os.getpid()}"
-    replaced = {
-        "BINMIRROR_EVENT_LOG": f"kafka://{kafka_broker.bootstrap}/{topic}",
-        "BINMIRROR_PROJECTION": postgres_url,
-    }
-    parts = {}
-    for name, part in own_services(COMPOSE_FILES[0]).items():
-        arguments, env = commands(tmp_path, part)
-        here = {variable: replaced.get(variable, value) for variable, value in env.items()}
-        if "BINMIRROR_PROJECTION" not in part["environment"]:
-            here.pop("BINMIRROR_PROJECTION", None)
-        # One broker stands for three.
-        parts[name] = (arguments, {**here, "BINMIRROR_KAFKA_ALLOW_SINGLE_REPLICA": "true"})
-    for name in ("migrate", "topics"):
-        arguments, env = parts[name]
-        run([*BINMIRROR, *arguments], env={**clean_env(), **env}, cwd=tmp_path)
-    with (
-        service(*parts["receiver-1"], tmp_path, "receiver") as receiver,
-        service(*parts["worker"], tmp_path, "worker") as worker,
-        service(*parts["api"], tmp_path, "api") as api,
-    ):
-        for running in (receiver, worker, api):
-            await running.answers("/health/ready")
-        await send(receiver.url, "v_cluster")
-        await in_bin(api.url, ["v_cluster"])
-        for running in (receiver, worker, api):
-            assert running.stop() == 0, running.output.read_text()[-SHOWN:]
+    del kafka_packages
+    with compose_brokers(tmp_path) as moved:
+        parts = {}
+        for name, part in own_services(COMPOSE_FILES[0]).items():
+            arguments, env = commands(tmp_path, part)
+            if env["BINMIRROR_PROJECTION"].startswith("postgresql:"):
+                env["BINMIRROR_PROJECTION"] = postgres_url
+            parts[name] = (arguments, {variable: replaced(value, moved) for variable, value in env.items()})
+        for name in ("migrate", "topics") * 2:
+            arguments, env = parts[name]
+            run([*BINMIRROR, *arguments], env={**clean_env(), **env}, cwd=tmp_path)
+        with (
+            service(*parts["receiver-1"], tmp_path, "receiver") as receiver,
+            service(*parts["worker"], tmp_path, "worker") as worker,
+            service(*parts["api"], tmp_path, "api") as api,
+        ):
+            for running in (receiver, worker, api):
+                await running.answers("/health/ready")
+            await send(receiver.url, "v_cluster")
+            await in_bin(api.url, ["v_cluster"])
+            for running in (receiver, worker, api):
+                assert running.stop() == 0, running.output.read_text()[-SHOWN:]
 
 
 def commands(folder: Path, part: Mapping[str, object]) -> tuple[list[str], dict[str, str]]:
@@ -164,7 +157,8 @@ async def check_proxy(proxy: Running, *, allowed: bool) -> None:
         forged = await deliver(client, body, secret=b"wrong")
         assert forged.status_code == (401 if allowed else 403)
         large = await client.post("/webhooks/voucherify", content=b"x" * 1_200_000)
-        assert large.status_code == (413 if allowed else 403)
+        # A receiver refuses without reading on; Caddy, still sending, calls that a bad gateway.
+        assert large.status_code in ({413, 502} if allowed else {403})
     host, port = proxy.url.rpartition("//")[2].split(":")
     for path in ("/metrics", "/health", "/health/ready", "/v1/trash-bin", "/webhooks/../metrics"):
         for written in (path, path.replace("..", "%2e%2e"), f"/{path}", path.replace("/", "//")):
