@@ -11,9 +11,9 @@ def deleted(event: Event) -> tuple[Change, ...]:
     data = event.data
     if not isinstance(data, WebhookData) or event.resource_id is None:
         return ()
-    parent = data.voucher.campaign_id if data.voucher else None
+    parent = data.voucher.get("campaign_id") if data.voucher else None
     if not parent and data.campaign:
-        parent = data.campaign.id
+        parent = data.campaign.get("id")
     change = Change(
         key=ResourceKey(event.project, "voucher", event.resource_id),
         state="deleted",

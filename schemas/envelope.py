@@ -1,5 +1,6 @@
 """The body of a webhook as it stands on the wire: only what the project uses, parsed in one pass.
 
+Typed dictionaries, not models: they take a third less time, and this is on the way of every delivery.
 Everything is optional and unknown fields are ignored: Voucherify adds fields without notice, and its
 published schema calls fields required that real deliveries leave out. A field that is there but cannot
 be taken is left out of the model and told in ``Parsed.problems``: whether it matters depends on the
@@ -10,89 +11,86 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
+from typing_extensions import TypedDict
 
 from schemas.events import Failure
 from schemas.text import MAX_TEXT, Text
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class Voucher(_Part):
+class Voucher(TypedDict, total=False):
     """A voucher. ``code`` is null in real deletions."""
 
-    id: Text | None = None
-    code: Text | None = None
-    campaign_id: Text | None = None
+    id: Text | None
+    code: Text | None
+    campaign_id: Text | None
 
 
-class Campaign(_Part):
+class Campaign(TypedDict, total=False):
     """A campaign."""
 
-    id: Text | None = None
-    name: Text | None = None
+    id: Text | None
+    name: Text | None
 
 
-class OldObject(_Part):
+class OldObject(TypedDict, total=False):
     """``data.object`` of the old envelope: a voucher or a campaign, as the event's type says."""
 
-    id: Text | None = None
-    code: Text | None = None
-    campaign_id: Text | None = None
-    name: Text | None = None
+    id: Text | None
+    code: Text | None
+    campaign_id: Text | None
+    name: Text | None
 
 
-class Data(_Part):
+class Data(TypedDict, total=False):
     """The ``data`` member, or all of a body without envelope."""
 
-    voucher: Voucher | None = None
-    campaign: Campaign | None = None
-    deleted_at: str | None = None
+    voucher: Voucher | None
+    campaign: Campaign | None
+    deleted_at: str | None
 
 
-class EnvelopeData(Data):
+class EnvelopeData(Data, total=False):
     """``data`` with what it has in the old envelope."""
 
-    object: OldObject | None = None
+    object: OldObject | None
 
 
-class User(_Part):
+class User(TypedDict, total=False):
     """Who did it, in Voucherify's dashboard."""
 
-    id: Text | None = None
+    id: Text | None
 
 
-class EventSource(_Part):
+class EventSource(TypedDict, total=False):
     """How it was done."""
 
-    channel: Text | None = None
-    user: User | None = None
+    channel: Text | None
+    user: User | None
 
 
-class Happening(_Part):
+class Happening(TypedDict, total=False):
     """The ``event`` member: what happened, in contrast to its send-out."""
 
-    id: Text | None = None
-    type: Text | None = None
-    created_at: str | None = None
-    entity_id: Text | None = None
-    group_id: Text | None = None
-    event_source: EventSource | None = None
+    id: Text | None
+    type: Text | None
+    created_at: str | None
+    entity_id: Text | None
+    group_id: Text | None
+    event_source: EventSource | None
 
 
-class Body(Data):
+class Body(Data, total=False):
     """A body of any of the three forms; the fields of ``Data`` are those of a body without envelope."""
 
-    id: Text | None = None
-    project_id: Text | None = None
-    created_at: str | None = None
-    type: Text | None = None
-    data: EnvelopeData | None = None
-    event: Happening | None = None
-    object: str | None = None
+    id: Text | None
+    project_id: Text | None
+    created_at: str | None
+    type: Text | None
+    data: EnvelopeData | None
+    event: Happening | None
+    object: str | None
 
 
 Path: TypeAlias = tuple[str, ...]
@@ -122,7 +120,7 @@ _UNSTORABLE: Final = {
 """By pydantic's type of error: a text, but not one that can be kept."""
 
 _NO_PROBLEMS: Final[Mapping[Path, Problem]] = {}
-_validate_json: Final = Body.__pydantic_validator__.validate_json
+_validator: Final = TypeAdapter(Body).validator
 
 _ESCAPES: Final = re.compile(
     rb"""\\(?: u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}  # a pair of surrogates
@@ -135,7 +133,7 @@ _ESCAPES: Final = re.compile(
 def parse(body: bytes) -> Parsed | Failure:
     """The body's model, or why there is none: ``invalid_json``, ``missing_envelope``. Never raises."""
     try:
-        return Parsed(_validate_json(body), _NO_PROBLEMS)
+        return Parsed(_validator.validate_json(body), _NO_PROBLEMS)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] != "json_invalid":
@@ -160,14 +158,14 @@ def _parse_leniently(body: bytes) -> Parsed | Failure:
         return Failure("missing_envelope", "The body is JSON, but not an object.")
     problems: dict[Path, Problem] = {}
     try:
-        return Parsed(Body.model_validate(raw), problems)
+        return Parsed(_validator.validate_python(raw), problems)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
     for each in found:
         path = tuple(str(part) for part in each["loc"])
         problems[path] = _UNSTORABLE.get(each["type"]) or Problem("wrong_type", each["msg"])
         _leave_out(raw, path)
-    return Parsed(Body.model_validate(raw), problems)
+    return Parsed(_validator.validate_python(raw), problems)
 
 
 def _leave_out(raw: dict[str, Any], path: Path) -> None:

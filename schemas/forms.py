@@ -16,15 +16,15 @@ def form_of(parsed: Parsed, path_name: str | None) -> Form | None:
     other resources have a type too.
     """
     body, problems = parsed
-    if body.event is not None or ("event",) in problems:
+    if body.get("event") is not None or ("event",) in problems:
         return "current"
-    if body.object == "event":
+    if body.get("object") == "event":
         return "old"
-    if body.data is not None or ("data",) in problems:
+    if body.get("data") is not None or ("data",) in problems:
         return "current"
     if path_name is not None:
         return "data_only"
-    if body.type is not None or ("type",) in problems:
+    if body.get("type") is not None or ("type",) in problems:
         return "current"
     return None
 
@@ -54,15 +54,15 @@ def _used(parsed: Parsed, form: Form, event_type: str) -> Iterator[tuple[Path, b
     """The fields that count, by path, and whether the event needs them."""
     body = parsed.body
     if form == "current":
-        event = body.event
+        event = body.get("event")
         yield ("event",), True
         yield ("event", "id"), True
         yield ("type",), True
-        if body.type is None:
+        if body.get("type") is None:
             yield ("event", "type"), True
-        if event is not None and event.id:
+        if event is not None and event.get("id"):
             yield ("event", "created_at"), True
-            if event.created_at is None:
+            if event.get("created_at") is None:
                 yield ("created_at",), True
         yield ("event", "group_id"), False
         yield ("event", "event_source"), False

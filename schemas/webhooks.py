@@ -13,7 +13,17 @@ the event's type does not use are never a reason to refuse it.
 import re
 from typing import Final, NamedTuple
 
-from schemas.envelope import Campaign, Data, EnvelopeData, Happening, OldObject, Parsed, Voucher, parse
+from schemas.envelope import (
+    Body,
+    Campaign,
+    Data,
+    EnvelopeData,
+    EventSource,
+    Happening,
+    Parsed,
+    Voucher,
+    parse,
+)
 from schemas.events import Delivery, Event, Failure, ResourceType
 from schemas.forms import Form, first_failure, form_of
 from schemas.ids import RESERVED_EVENT_PREFIXES, derived_event_id
@@ -33,8 +43,11 @@ class WebhookData(NamedTuple):
 DELETIONS: Final = frozenset({"voucher.deleted", "campaign.deleted"})
 """Types that must name a resource."""
 
-_NO_EVENT: Final = Happening()
-_NO_DATA: Final = EnvelopeData()
+_NO_EVENT: Final[Happening] = {}
+_NO_DATA: Final[EnvelopeData] = {}
+_NO_SOURCE: Final[EventSource] = {}
+_NO_VOUCHER: Final[Voucher] = {}
+_NO_CAMPAIGN: Final[Campaign] = {}
 _NO_TYPE: Final = Failure("missing_envelope", "Neither the body nor the URL says which event this is.")
 _NO_RESOURCE_ID: Final = Failure("missing_resource_id", "The body does not say what was deleted.")
 _SHOWN: Final = 60
@@ -89,31 +102,32 @@ def _unreadable(delivery: Delivery, name: str | None, failure: Failure) -> Event
 
 def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> Event:
     body = parsed.body
-    event = body.event or _NO_EVENT
-    event_type = (name if form == "data_only" else body.type or event.type or name) or ""
-    event_id = event.id if form == "current" else body.id if form == "old" else None
+    event = body.get("event") or _NO_EVENT
+    event_type = (name if form == "data_only" else body.get("type") or event.get("type") or name) or ""
+    event_id = event.get("id") if form == "current" else body.get("id") if form == "old" else None
     failure = first_failure(parsed, form, event_type) if parsed.problems else None
     if event_id and event_id.startswith(RESERVED_EVENT_PREFIXES):
         failure = failure or Failure("invalid_envelope", f"Only binmirror gives ids like {event_id!r}.")
         event_id = None
 
-    data: Data = body if form == "data_only" else body.data or _NO_DATA
-    if form == "old" and isinstance(data, EnvelopeData):
-        data = _from_old(data.object, event_type)
-    resource = _resource(data, event_type, event.entity_id)
+    data: Data = body if form == "data_only" else body.get("data") or _NO_DATA
+    if form == "old":
+        data = _from_old(body, event_type)
+    resource = _resource(data, event_type, event.get("entity_id"))
     occurred_at, deleted_at = delivery.received_at, None
     try:
-        if event_id and (text := event.created_at or body.created_at):
+        if event_id and (text := event.get("created_at") or body.get("created_at")):
             occurred_at = _time("created_at", text)
-        if event_type == "campaign.deleted" and data.deleted_at:
-            deleted_at = _time("deleted_at", data.deleted_at)
+        if event_type == "campaign.deleted" and (text := data.get("deleted_at")):
+            deleted_at = _time("deleted_at", text)
     except ValueError as error:
         failure = failure or Failure("invalid_time", str(error))
     if not event_type:
         failure = failure or _NO_TYPE
     elif resource.id is None and event_type in DELETIONS:
         failure = failure or _NO_RESOURCE_ID
-    source = event.event_source
+    source = event.get("event_source") or _NO_SOURCE
+    user = source.get("user")
     return Event(
         project=delivery.project,
         source="voucherify",
@@ -121,15 +135,15 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
         type=event_type,
         occurred_at=occurred_at,
         received_at=delivery.received_at,
-        delivery_id=(body.id or "") if form == "current" else "",
-        voucherify_project=None if form == "data_only" else body.project_id,
-        channel=source.channel if source else None,
-        group_id=event.group_id,
-        user_id=source.user.id if source and source.user else None,
+        delivery_id=(body.get("id") or "") if form == "current" else "",
+        voucherify_project=None if form == "data_only" else body.get("project_id"),
+        channel=source.get("channel"),
+        group_id=event.get("group_id"),
+        user_id=user.get("id") if user else None,
         resource_type=resource.type,
         resource_id=resource.id,
         resource_name=resource.name,
-        data=None if failure else WebhookData(data.voucher, data.campaign, deleted_at),
+        data=None if failure else WebhookData(data.get("voucher"), data.get("campaign"), deleted_at),
         failure=failure,
     )
 
@@ -145,12 +159,19 @@ def _derived_id(delivery: Delivery, event_type: str | None) -> str:
     return derived_event_id(delivery.project, event_type, strip_whitespace(delivery.body))
 
 
-def _from_old(thing: OldObject | None, event_type: str) -> Data:
+def _from_old(body: Body, event_type: str) -> Data:
+    thing = (body.get("data") or _NO_DATA).get("object")
     if thing is None:
         return _NO_DATA
     if event_type.startswith("voucher."):
-        return Data(voucher=Voucher(id=thing.id, code=thing.code, campaign_id=thing.campaign_id))
-    return Data(campaign=Campaign(id=thing.id, name=thing.name))
+        return {
+            "voucher": {
+                "id": thing.get("id"),
+                "code": thing.get("code"),
+                "campaign_id": thing.get("campaign_id"),
+            }
+        }
+    return {"campaign": {"id": thing.get("id"), "name": thing.get("name")}}
 
 
 class _Resource(NamedTuple):
@@ -166,11 +187,11 @@ _NO_RESOURCE: Final = _Resource()
 
 def _resource(data: Data, event_type: str, entity_id: str | None) -> _Resource:
     if event_type.startswith("voucher."):
-        voucher = data.voucher
-        if resource_id := (voucher and voucher.id) or entity_id:
-            return _Resource("voucher", resource_id, (voucher and voucher.code) or resource_id)
+        voucher = data.get("voucher") or _NO_VOUCHER
+        if resource_id := voucher.get("id") or entity_id:
+            return _Resource("voucher", resource_id, voucher.get("code") or resource_id)
     elif event_type.startswith("campaign."):
-        campaign = data.campaign
-        if resource_id := (campaign and campaign.id) or entity_id:
-            return _Resource("campaign", resource_id, (campaign and campaign.name) or resource_id)
+        campaign = data.get("campaign") or _NO_CAMPAIGN
+        if resource_id := campaign.get("id") or entity_id:
+            return _Resource("campaign", resource_id, campaign.get("name") or resource_id)
     return _NO_RESOURCE
