@@ -48,6 +48,7 @@ class Web:
         body_timeout: float = 30.0,
     ) -> None:
         self.metrics = Metrics()
+        self.reader = reader
         self.shutting_down = False
         self._stream = io.BytesIO()
         self._output = Output(self._stream)
@@ -86,6 +87,11 @@ class Web:
         """A client that calls the application without a network."""
         transport = httpx.ASGITransport(self.app)
         return httpx.AsyncClient(transport=transport, base_url="http://binmirror.test")
+
+    @staticmethod
+    def remote(port: int) -> httpx.AsyncClient:
+        """A client of a served application."""
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
 
     async def post(self, body: bytes, path: str = PATH, secret: bytes = SECRET) -> httpx.Response:
         """Send a signed delivery."""
