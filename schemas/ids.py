@@ -8,7 +8,7 @@ from schemas.times import BIN_EPOCH, Micros
 DERIVED_EVENT_PREFIX: Final = "evsha_"
 """Starts the id of an event that Voucherify sent without one."""
 
-OWN_EVENT_PREFIX: Final = "evbin_"
+OWN_EVENT_PREFIX: Final = "bmev_"
 """Starts the id of an own event; after it comes the run or request that made it."""
 
 RESERVED_EVENT_PREFIXES: Final = (DERIVED_EVENT_PREFIX, OWN_EVENT_PREFIX)

@@ -166,5 +166,5 @@ def test_stripping_is_total(body: bytes) -> None:
 @given(st.text(max_size=50), st.text(max_size=50))
 def test_own_headers_read_back(event_type: str, project: str) -> None:
     """Any type and project survive the headers."""
-    headers = own_headers("evbin_1", event_type, project, "x", 5)
+    headers = own_headers("bmev_1", event_type, project, "x", 5)
     assert read_delivery(headers, b"") == Delivery(project, "binmirror", event_type, 5, b"")

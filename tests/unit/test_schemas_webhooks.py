@@ -177,7 +177,7 @@ def test_other_types_need_no_resource() -> None:
         (with_voucher(code="\ud83d"), "unstorable_text", "data.voucher.code"),
         (with_voucher(code="x" * 513), "unstorable_text", "data.voucher.code"),
         (with_event(id=DERIVED_EVENT_PREFIX + "00"), "invalid_envelope", "evsha_00"),
-        (with_event(id="evbin_run_00"), "invalid_envelope", "evbin_run_00"),
+        (with_event(id="bmev_run_00"), "invalid_envelope", "bmev_run_00"),
         (deleted(data={"voucher": None, "campaign": None}), "missing_resource_id", "deleted"),
         (deleted(data=None), "missing_resource_id", "deleted"),
         (with_voucher(id=None), "missing_resource_id", "deleted"),
