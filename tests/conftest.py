@@ -1,3 +1,3 @@
 """Fixtures for all tests live in plugins beside what they start."""
 
-pytest_plugins = ["tests.servers.kafka", "tests.servers.postgres"]
+pytest_plugins = ["tests.servers.kafka", "tests.servers.postgres", "tests.servers.projections"]

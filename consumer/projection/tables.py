@@ -53,7 +53,6 @@ bin_entries: Final = Table(
     Column("changed_partition", Integer, nullable=False),  # of the record that last changed a visible field
     Column("changed_offset", BigInteger, nullable=False),
     PrimaryKeyConstraint("project", "resource_type", "resource_id", name="bin_entries_pkey"),
-    sqlite_with_rowid=False,
 )
 Index(
     "bin_entries_listed",  # the listing's keyset

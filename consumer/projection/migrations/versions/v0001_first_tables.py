@@ -85,7 +85,6 @@ def _bin_entries() -> None:
         sa.Column("changed_partition", sa.Integer, nullable=False),
         sa.Column("changed_offset", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("project", "resource_type", "resource_id", name="bin_entries_pkey"),
-        sqlite_with_rowid=False,
     )
     keyset = ["project", "sort_key", "resource_type", "resource_id"]
     _index("bin_entries_listed", "bin_entries", keyset, _LISTED)
