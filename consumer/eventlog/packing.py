@@ -47,7 +47,7 @@ def unpack_headers(blob: bytes) -> Headers:
         at = _HEAD.size + size
         names = _unpack_names(blob[_HEAD.size : at])
         lengths = struct.unpack_from(f"<{count}I", blob, at)
-    except struct.error as error:
+    except (struct.error, UnicodeDecodeError) as error:
         raise ValueError("the headers of a stored record are damaged") from error
     at += 4 * count
     values = []

@@ -2,13 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from consumer.errors import StopError
 from consumer.eventlog.packing import pack_rows, unpack_headers
-from consumer.eventlog.sqlite_files import Connection, FileKind, SqliteError, WritableFile
+from consumer.eventlog.sqlite_files import (
+    Connection,
+    FileKind,
+    SqliteError,
+    explain,
+    open_file,
+)
+from consumer.eventlog.writable_file import WritableFile
 from consumer.types import NewRecord
 from schemas.times import Micros
 
@@ -90,17 +98,20 @@ class SpoolCounts(NamedTuple):
     set_aside: int
 
     @property
-    def total(self) -> int:
+    def pending(self) -> int:
         """Records waiting."""
         return sum(self.waiting.values())
 
 
 EMPTY: Final = SpoolCounts({}, 0)
 
+_RECORD_BYTES: Final = 3000
+"""What a record needs in the file, roughly."""
 _INSERT: Final = (
     "INSERT INTO {shelf} (partition, spooled_at, reason, key, headers, value) SELECT "
     "r.value ->> 0, r.value ->> 1, r.value ->> 2, substr(?1, r.value ->> 3, r.value ->> 4), "
-    "substr(?1, r.value ->> 5, r.value ->> 6), substr(?1, r.value ->> 7, r.value ->> 8) FROM json_each(?2) AS r"
+    "substr(?1, r.value ->> 5, r.value ->> 6), substr(?1, r.value ->> 7, r.value ->> 8) "
+    "FROM json_each(?2) AS r"
 )
 _COUNT: Final = (
     "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records"
@@ -115,6 +126,38 @@ _LIST: Final = (
     "SELECT id, partition, spooled_at, reason, key, value, headers FROM set_aside "
     "WHERE id > ? ORDER BY id LIMIT ?"
 )
+
+
+def storable(text: str) -> str:
+    """``text`` as UTF-8 can hold it."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def read_counts(path: Path) -> SpoolCounts | None:
+    """What a spool holds, for onlookers; None when there is none.
+
+    Raises:
+        LogUnavailableError: it cannot be read now.
+        StopError: another kind of file lies there.
+
+    """
+    if not path.exists():
+        return None
+    connection, _ = open_file(path, SPOOL_FILE, write=False, busy=1.0)
+    try:
+        return _counts(connection)
+    except SqliteError as error:
+        raise explain(error, path, SPOOL_FILE) from error
+    finally:
+        connection.close()
+
+
+def _counts(connection: Connection) -> SpoolCounts:
+    found = connection.execute("SELECT shelf, partition, records FROM counts WHERE records > 0").fetchall()
+    return SpoolCounts(
+        {partition: records for shelf, partition, records in found if shelf == "waiting"},
+        sum(records for shelf, _, records in found if shelf == "set_aside"),
+    )
 
 
 class SpoolFile(WritableFile):
@@ -138,52 +181,61 @@ class SpoolFile(WritableFile):
 
     def counts(self) -> SpoolCounts:
         try:
-            found = self.connection().execute("SELECT * FROM counts WHERE records > 0").fetchall()
+            return _counts(self.connection())
         except SqliteError as error:
             raise self.failed(error) from error
-        return SpoolCounts(
-            {partition: records for shelf, partition, records in found if shelf == "waiting"},
-            sum(records for shelf, _, records in found if shelf == "set_aside"),
-        )
 
     def take(self, partition: int, limit: int, max_bytes: int) -> list[WaitingRecord]:
         """The longest waiting records of ``partition``: at most ``limit``, and no more content than that."""
         taken: list[WaitingRecord] = []
         size = 0
-        try:
-            cursor = self.connection().execute(_TAKE, (partition, limit))
-            try:
-                for number, key, value, headers in cursor:
-                    size += len(value)
-                    if taken and size > max_bytes:
-                        break
-                    taken.append(WaitingRecord(number, NewRecord(key, value, unpack_headers(headers))))
-            finally:
-                cursor.close()  # ends the read transaction
-        except SqliteError as error:
-            raise self.failed(error) from error
+        with self._reading(_TAKE, (partition, limit)) as cursor:
+            for number, key, value, headers in cursor:
+                size += len(value)
+                if taken and size > max_bytes:
+                    break
+                taken.append(WaitingRecord(number, NewRecord(key, value, unpack_headers(headers))))
         return taken
 
     def settle(self, partition: int, relayed: Sequence[int], refused: Mapping[int, str]) -> None:
         """Drop the ``relayed`` ids and put the ``refused`` ones (id → reason) on the other shelf."""
         with self._transaction() as connection:
             moved = sum(
-                connection.execute(_SET_ASIDE, (reason, number)).rowcount
+                connection.execute(_SET_ASIDE, (storable(reason), number)).rowcount
                 for number, reason in refused.items()
             )
             ids = json.dumps([*relayed, *refused])
             removed = connection.execute(_DELETE, (ids,)).rowcount
             connection.execute(_COUNT, ("waiting", partition, -removed))
             connection.execute(_COUNT, ("set_aside", partition, moved))
-        self.wrote(0)
+        # A record leaves about as much in the WAL when it goes as when it came.
+        self.wrote(_RECORD_BYTES * (len(relayed) + len(refused)))
+        self.tidy()
 
     def list_set_aside(self, after: int, limit: int) -> list[SetAsideRecord]:
         """In the order of their ids, from the one after ``after`` on."""
+        with self._reading(_LIST, (after, limit)) as cursor:
+            return [
+                SetAsideRecord(
+                    number, partition, spooled_at, reason, NewRecord(key, value, unpack_headers(headers))
+                )
+                for number, partition, spooled_at, reason, key, value, headers in cursor
+            ]
+
+    @contextmanager
+    def _reading(self, query: str, parameters: tuple[int, ...]) -> Iterator[Iterable[Any]]:
         try:
-            found = self.connection().execute(_LIST, (after, limit)).fetchall()
+            cursor = self.connection().execute(query, parameters)
+            try:
+                yield cursor
+            finally:
+                cursor.close()  # ends the read transaction, which would keep the WAL from starting over
         except SqliteError as error:
             raise self.failed(error) from error
-        return [SetAsideRecord(*row[:4], NewRecord(row[4], row[5], unpack_headers(row[6]))) for row in found]
+        except ValueError as error:
+            raise StopError(
+                f"the spool {self.path} is damaged ({error}): move it away and look into it"
+            ) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -19,6 +19,7 @@ from consumer.eventlog.spool_file import (
     SpoolFile,
     SpoolRow,
     WaitingRecord,
+    storable,
 )
 from consumer.metrics import Metrics
 from consumer.types import NewRecord
@@ -67,7 +68,7 @@ class Spool:
 
     def pending(self) -> int:
         """Records waiting, as of the last look."""
-        return sum(self._counts.waiting.values())
+        return self._counts.pending
 
     def set_aside(self) -> int:
         """Records that the log refused for good, as of the last look."""
@@ -91,9 +92,9 @@ class Spool:
         try:
             self._show(await self._thread.run_within(self._file.counts, _JOB_SECONDS))
         except LogUnavailableError as error:
-            raise NotDurableError(str(error)) from error
-        finally:
             self._look()
+            raise NotDurableError(str(error)) from error
+        self._look()
 
     async def append(
         self, record: NewRecord, *, partition: int, reason: str, shelf: Shelf = "waiting"
@@ -106,15 +107,19 @@ class Spool:
         """
         key, value, headers = record
         packed = pack_headers(headers)
-        text = reason.encode(errors="backslashreplace").decode()
-        row = SpoolRow(shelf, partition, self._clock.now(), text, key, packed, value)
+        row = SpoolRow(shelf, partition, self._clock.now(), storable(reason), key, packed, value)
         try:
             await self._commits.add(row, len(key) + len(value) + len(packed))
         except (LogUnavailableError, StopError) as error:
             raise NotDurableError(str(error)) from error
 
     async def take(self, partition: int, *, limit: int, max_bytes: int) -> list[WaitingRecord]:
-        """The longest waiting records of ``partition``; they stay until settled. Raises LogUnavailableError."""
+        """The longest waiting records of ``partition``, which stay until settled.
+
+        Raises:
+            LogUnavailableError: the file does not answer.
+
+        """
         return await self._thread.run_within(
             partial(self._file.take, partition, limit, max_bytes), _JOB_SECONDS
         )

@@ -21,14 +21,10 @@ Connection: TypeAlias = Any
 SQLITE_VERSION: Final[str] = sqlite.sqlite_version
 SqliteError: Final = sqlite.Error
 
-_PAGE_SIZE: Final = 16_384
+PAGE_SIZE: Final = 16_384
 """Several deliveries of 2 KB share a page: half the bytes to write that 4 KiB pages need."""
-_CHECKPOINT_BYTES: Final = 4 << 20
-"""Written by us between two checkpoints: each takes some 5 ms, in which appends wait."""
-_WAL_LIMIT: Final = 64 << 20
-"""Above it (readers or other writers kept the WAL from starting over) a checkpoint insists."""
-_INSIST_MS: Final = 200
-_FREE_BYTES: Final = 1 << 20
+WAL_LIMIT: Final = 64 << 20
+"""A WAL above it was kept from starting over, by readers or other writers."""
 _BUSY, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 8, 10, 11, 13, 14, 26
 
 
@@ -64,29 +60,33 @@ def create_file(path: Path, kind: FileKind) -> None:
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite.connect(str(draft), isolation_level=None)) as connection:
-            connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-            connection.execute("INSERT INTO meta VALUES ('uuid', ?)", (str(uuid.uuid4()),))
-            for statement in kind.schema:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {kind.application_id}")
-            connection.execute(f"PRAGMA user_version = {kind.version}")
-            connection.execute("COMMIT")
         try:
+            _make(draft, kind)
             os.link(draft, path)
         except FileExistsError:
             pass  # another process was faster: its file counts
+        finally:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{draft}{suffix}").unlink(missing_ok=True)
         for directory in (path.parent, path.parent.parent):
             _sync_directory(directory)
     except (OSError, sqlite.Error) as error:
         raise LogUnavailableError(f"cannot make the {kind.title} {path}: {error}") from error
-    finally:
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{draft}{suffix}").unlink(missing_ok=True)
+
+
+def _make(path: Path, kind: FileKind) -> None:
+    with closing(sqlite.connect(str(path), isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        connection.execute("INSERT INTO meta VALUES ('uuid', ?)", (str(uuid.uuid4()),))
+        for statement in kind.schema:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {kind.application_id}")
+        connection.execute(f"PRAGMA user_version = {kind.version}")
+        connection.execute("COMMIT")
 
 
 def _sync_directory(directory: Path) -> None:
@@ -117,7 +117,7 @@ def open_file(path: Path, kind: FileKind, *, write: bool, busy: float) -> tuple[
         _recognise(connection, path, kind)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         numbers = file_numbers(path)
     except BaseException as error:
         if connection is not None:
@@ -188,110 +188,3 @@ def explain(error: BaseException, path: Path, kind: FileKind) -> LogUnavailableE
         return LogUnavailableError(f"{what} does not exist; the receiver makes it when it starts")
     hint = "disk trouble" if code == _IOERR else "not available"
     return LogUnavailableError(f"{what}: {hint} ({error})")
-
-
-class WritableFile:
-    """The one writing connection of this process to a file. Everything happens on one thread.
-
-    Made and opened when first needed, so that a disk that comes back is used again.
-    """
-
-    def __init__(self, path: Path, kind: FileKind, *, busy: float) -> None:
-        self.path = path
-        self.kind = kind
-        self._busy = busy
-        self._connection: Connection = None
-        self._numbers: FileNumbers | None = None
-        self._written = 0
-
-    def connection(self) -> Connection:
-        """Raises LogUnavailableError, StopError."""
-        if self._connection is None:
-            known = self._numbers
-            if known is None:
-                create_file(self.path, self.kind)
-            connection, numbers = open_file(self.path, self.kind, write=True, busy=self._busy)
-            if known is not None and numbers.database != known.database:
-                connection.close()
-                raise self._replaced()
-            self._connection, self._numbers = connection, numbers
-        return self._connection
-
-    def same_file(self) -> None:
-        """Make sure that what was committed lies where others will look for it.
-
-        Raises:
-            LogUnavailableError: database, WAL or index were deleted or replaced under us.
-
-        """
-        try:
-            numbers = file_numbers(self.path)
-        except OSError as error:
-            raise LogUnavailableError(
-                f"the {self.kind.title} {self.path} was deleted or moved while in use ({error}): put it back "
-                "with its -wal and -shm files, or restart binmirror"
-            ) from error
-        if numbers != self._numbers:
-            raise self._replaced()
-
-    def _replaced(self) -> LogUnavailableError:
-        return LogUnavailableError(
-            f"the {self.kind.title} {self.path} was replaced while in use: nothing more is written to it "
-            "before binmirror is restarted"
-        )
-
-    def failed(self, error: BaseException) -> LogUnavailableError | StopError:
-        """Take back what an open transaction holds, and say what the error means."""
-        if self._connection is not None and self._connection.in_transaction:
-            try:
-                self._connection.execute("ROLLBACK")
-            except sqlite.Error:
-                self._connection.close()  # which rolls back too; the next use opens it again
-                self._connection = None
-        return explain(error, self.path, self.kind)
-
-    def probe(self) -> None:
-        """Find out whether a commit would work, without one. Raises LogUnavailableError, StopError."""
-        try:
-            connection = self.connection()
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-            self.same_file()
-            space = os.statvfs(self.path)
-        except (sqlite.Error, OSError) as error:
-            raise self.failed(error) from error
-        if space.f_bavail * space.f_frsize < _FREE_BYTES:
-            raise LogUnavailableError(f"the disk of the {self.kind.title} {self.path} is full")
-
-    def wrote(self, size: int) -> None:
-        """Count a commit of ``size`` bytes of content, for ``tidy``."""
-        self._written += size + _PAGE_SIZE  # the last page is written again by each commit
-
-    def tidy(self) -> None:
-        """Move the WAL's content into the database when enough was written; run between transactions.
-
-        On this thread nothing is written meanwhile, so the WAL is moved whole and starts over with
-        the next commit. Readers read in short transactions; should they or other processes have
-        kept it growing all the same, wait for them a moment.
-        """
-        if self._written < _CHECKPOINT_BYTES or self._connection is None:
-            return
-        self._written = 0
-        try:
-            _, frames, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if frames * _PAGE_SIZE > _WAL_LIMIT:
-                self._insist()
-        except sqlite.Error:
-            return  # nothing is lost, the WAL only grows: the next one will do, or appends will say why not
-
-    def _insist(self) -> None:
-        self._connection.execute(f"PRAGMA busy_timeout = {_INSIST_MS}")
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {int(self._busy * 1000)}")
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -15,13 +15,13 @@ from consumer.eventlog.sqlite_files import (
     Connection,
     FileKind,
     SqliteError,
-    WritableFile,
     create_file,
     database_number,
     explain,
     file_uuid,
     open_file,
 )
+from consumer.eventlog.writable_file import WritableFile
 from consumer.types import Bounds, Record
 
 PARTITION: Final = 0

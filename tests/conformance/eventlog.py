@@ -3,113 +3,24 @@ provides the fixture ``event_log``: a harness on a fresh, empty log.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
 
 from consumer.errors import LogMismatchError, LogUnavailableError, RecordRefusedError, StopError
-from consumer.eventlog.base import Appended, LogAdmin, Producer, Reader
+from consumer.eventlog.base import Appended
 from consumer.types import NewRecord, Position, Record
+from tests.conformance.log_harness import (
+    PATIENCE,
+    LogHarness,
+    append_all,
+    from_start,
+    numbered,
+    read_count,
+    read_until,
+    stays_silent,
+)
 
-PATIENCE = 30.0
-"""Seconds that a condition may take before a test fails; far more than it needs."""
-
-
-class LogHarness(ABC):
-    """Makes an adapter's parts for one log that was empty when the test began. None is started."""
-
-    refused_size: int
-    """Bytes of a value that this log refuses for good."""
-
-    @abstractmethod
-    def producer(self) -> Producer:
-        """Another producer."""
-
-    @abstractmethod
-    def reader(self) -> Reader:
-        """Another member of one group."""
-
-    @abstractmethod
-    def admin(self) -> LogAdmin:
-        """An onlooker of the log."""
-
-    @abstractmethod
-    def admin_of_missing_log(self) -> LogAdmin:
-        """An onlooker of a log that does not exist, at a place that could hold one."""
-
-    @asynccontextmanager
-    async def producing(self) -> AsyncIterator[Producer]:
-        """A started producer, stopped afterwards."""
-        producer = self.producer()
-        await producer.start()
-        try:
-            yield producer
-        finally:
-            await producer.stop()
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Reader]:
-        """A started reader that was given every partition, none of them sought; stopped afterwards."""
-        reader = self.reader()
-        await reader.start()
-        try:
-            await _assigned(reader)
-            yield reader
-        finally:
-            await reader.stop()
-
-
-def numbered(number: int) -> NewRecord:
-    """A record that can be told from others, with a key of its own."""
-    return NewRecord(b"p/voucher/v_%d" % number, b'{"n": %d}' % number, (("n", b"%d" % number),))
-
-
-async def append_all(producer: Producer, records: Iterable[NewRecord]) -> list[Appended]:
-    return await asyncio.gather(*(producer.append(record) for record in records))
-
-
-async def _assigned(reader: Reader) -> None:
-    assigned: set[int] = set()
-    partitions = set(await reader.bounds())
-    async with asyncio.timeout(PATIENCE):
-        while assigned != partitions:
-            poll = await reader.poll(max_records=10, wait=0.1)
-            assigned = (assigned - poll.revoked) | poll.assigned
-            assert not poll.records
-
-
-async def _from_start(reader: Reader) -> None:
-    for partition, bounds in (await reader.bounds()).items():
-        await reader.seek(partition, bounds.start)
-
-
-async def read_until(
-    reader: Reader, enough: Callable[[Sequence[Record]], bool], *, max_records: int = 100
-) -> list[Record]:
-    """Poll until ``enough`` says so of all records that came."""
-    records: list[Record] = []
-    async with asyncio.timeout(PATIENCE):
-        while not enough(records):
-            poll = await reader.poll(max_records=max_records, wait=0.2)
-            assert not poll.revoked
-            assert sum(map(len, poll.records.values())) <= max_records
-            for partition, batch in poll.records.items():
-                assert all(record.partition == partition for record in batch)
-                records += batch
-    return records
-
-
-async def read_count(reader: Reader, count: int, *, max_records: int = 100) -> list[Record]:
-    records = await read_until(reader, lambda got: len(got) >= count, max_records=max_records)
-    assert len(records) == count
-    return records
-
-
-async def _stays_silent(reader: Reader, polls: int = 5) -> None:
-    for _ in range(polls):
-        assert not (await reader.poll(max_records=100, wait=0.05)).records
+__all__ = ["PATIENCE", "EventLogContract", "LogHarness", "append_all", "numbered", "read_count"]
 
 
 class ProducerContract:
@@ -123,7 +34,7 @@ class ProducerContract:
         ]
         async with event_log.producing() as producer, event_log.reading() as reader:
             await append_all(producer, written)
-            await _from_start(reader)
+            await from_start(reader)
             read = await read_count(reader, len(written))
         assert {NewRecord(record.key, record.value, record.headers) for record in read} == set(written)
 
@@ -132,7 +43,7 @@ class ProducerContract:
         records = [numbered(n) for n in range(500)]
         async with event_log.producing() as producer, event_log.reading() as reader:
             answers = await append_all(producer, records)
-            await _from_start(reader)
+            await from_start(reader)
             read = await read_count(reader, len(records))
         assert all(answer.stored == "log" for answer in answers)
         lying = {Position(record.partition, record.offset): record.value for record in read}
@@ -146,7 +57,7 @@ class ProducerContract:
         records = [NewRecord(b"one-key", b"%d" % n, ()) for n in range(200)]
         async with event_log.producing() as producer, event_log.reading() as reader:
             await append_all(producer, records)
-            await _from_start(reader)
+            await from_start(reader)
             read = await read_count(reader, len(records))
         assert [record.value for record in read] == [record.value for record in records]
 
@@ -160,7 +71,7 @@ class ProducerContract:
             await asyncio.gather(
                 append_all(one, map(numbered, range(300))), append_all(two, map(numbered, range(300, 600)))
             )
-            await _from_start(reader)
+            await from_start(reader)
             read = await read_count(reader, 600)
         assert {record.value for record in read} == {numbered(n).value for n in range(600)}
 
@@ -217,15 +128,15 @@ class ReaderContract:
         """Assigned partitions bring no records until they are sought."""
         async with event_log.producing() as producer, event_log.reading() as reader:
             await append_all(producer, map(numbered, range(20)))
-            await _stays_silent(reader)
-            await _from_start(reader)
+            await stays_silent(reader)
+            await from_start(reader)
             await read_count(reader, 20)
 
     async def test_polls_are_contiguous_and_bounded(self, event_log: LogHarness) -> None:
         """Each poll continues the previous one, and none exceeds its limit."""
         async with event_log.producing() as producer, event_log.reading() as reader:
             await append_all(producer, map(numbered, range(300)))
-            await _from_start(reader)
+            await from_start(reader)
             read = await read_count(reader, 300, max_records=7)
         for partition in {record.partition for record in read}:
             offsets = [record.offset for record in read if record.partition == partition]
@@ -253,7 +164,7 @@ class ReaderContract:
             await read_until(reader, bool, max_records=5)
             await reader.pause(partition)
             await producer.append(NewRecord(b"k", b"new", ()))
-            await _stays_silent(reader)
+            await stays_silent(reader)
             await reader.seek(partition, 48)
             read = await read_count(reader, 3)
         assert [record.value for record in read] == [b"48", b"49", b"new"]
@@ -261,7 +172,7 @@ class ReaderContract:
     async def test_sees_news_while_waiting(self, event_log: LogHarness) -> None:
         """A poll that waits returns when a record is appended, long before its wait is over."""
         async with event_log.producing() as producer, event_log.reading() as reader:
-            await _from_start(reader)
+            await from_start(reader)
             waiting = asyncio.create_task(reader.poll(max_records=10, wait=PATIENCE))
             await asyncio.sleep(0)
             await producer.append(numbered(1))
@@ -274,7 +185,7 @@ class ReaderContract:
     async def test_poll_without_news_ends(self, event_log: LogHarness) -> None:
         """Without news a poll returns empty when its wait is over."""
         async with event_log.reading() as reader:
-            await _from_start(reader)
+            await from_start(reader)
             async with asyncio.timeout(PATIENCE / 2):
                 poll = await reader.poll(max_records=10, wait=0.1)
         assert not poll.records
