@@ -171,6 +171,15 @@ async def test_topic_made_anew(kafka_broker: KafkaBroker, kafka_topic: str) -> N
             await reader.until(lambda: False)
 
 
+async def test_topic_deleted(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    """While the topic is gone the reader says so instead of waiting silently."""
+    async with member(make_reader(kafka_broker, kafka_topic, stall_timeout=2.0)) as reader:
+        await reader.until(lambda: len(reader.held) == 3)
+        await asyncio.to_thread(kafka_broker.delete_topic, kafka_topic)
+        with pytest.raises(LogUnavailableError, match="no such topic"):
+            await _poll_for_ever(reader)
+
+
 async def test_records_deleted(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     """Records that were deleted before they were read stop the reader instead of being skipped."""
     harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)

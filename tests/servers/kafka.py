@@ -15,6 +15,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -93,7 +94,7 @@ async def _create_topic(bootstrap: str, name: str, partitions: int, configs: dic
     await admin.start()
     try:
         topic = NewTopic(name, partitions, 1, topic_configs=configs)
-        response = await admin.create_topics([topic], timeout_ms=10_000)
+        response: Any = await admin.create_topics([topic], timeout_ms=10_000)
         assert all(error[1] == 0 for error in response.topic_errors), response
         async with asyncio.timeout(10):
             while await topic_state(admin, name) is None:  # noqa: ASYNC110 - a broker's metadata has no event

@@ -14,7 +14,8 @@ from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.probe import Probe
 from consumer.eventlog.kafka.topic import TopicState, no_such_topic, topic_state
 
-_ANSWER_SECONDS: Final = 15.0
+_ANSWER_SECONDS: Final = 5.0
+_CREATION_SECONDS: Final = 15.0
 _VISIBLE_PAUSE: Final = 0.1
 _KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """Without limit: the log is the truth."""
@@ -83,8 +84,8 @@ class KafkaLogAdmin:
             "max.message.bytes": str(max_message_bytes),
         }
         topic = NewTopic(self._connection.topic, partitions, replication_factor, topic_configs=configs)
-        async with self._client("creating the topic") as client:
-            response: Any = await client.create_topics([topic], timeout_ms=int(_ANSWER_SECONDS * 1000))
+        async with self._client("creating the topic", _CREATION_SECONDS) as client:
+            response: Any = await client.create_topics([topic], timeout_ms=int(_CREATION_SECONDS * 1000))
             _name, code, *message = response.topic_errors[0]
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
@@ -115,12 +116,14 @@ class KafkaLogAdmin:
         await self._probe.close()
 
     @asynccontextmanager
-    async def _client(self, doing: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    async def _client(
+        self, doing: str, seconds: float = _ANSWER_SECONDS
+    ) -> AsyncIterator[AIOKafkaAdminClient]:
         client = AIOKafkaAdminClient(
-            **self._connection.client_arguments(), request_timeout_ms=int(_ANSWER_SECONDS * 1000)
+            **self._connection.client_arguments(), request_timeout_ms=int(seconds * 1000)
         )
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(seconds):
                 await client.start()
                 yield client
         except (KafkaError, TimeoutError) as error:

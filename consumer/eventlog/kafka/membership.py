@@ -15,7 +15,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from consumer.eventlog.kafka.connection import KafkaConnection
-from consumer.eventlog.kafka.probe import require_topic
+from consumer.eventlog.kafka.probe import has_topic
+from consumer.eventlog.kafka.topic import no_such_topic
 
 RawRecord: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
@@ -67,11 +68,14 @@ class Membership(ConsumerRebalanceListener):
         membership = cls(consumer, connection.topic)
         try:
             await consumer.start()
-            await require_topic(consumer, connection)
+            found = await has_topic(consumer, connection.topic)
             consumer.subscribe([connection.topic], listener=membership)
         except BaseException:
             await membership.leave()
             raise
+        if not found:
+            await membership.leave()
+            raise no_such_topic(connection)
         return membership
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from consumer.errors import LogUnavailableError
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.topic import no_such_topic
 from consumer.types import Bounds, Record
@@ -26,15 +27,15 @@ def to_record(record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
     return Record(record.partition, record.offset, record.key or b"", record.value or b"", kept)
 
 
-async def require_topic(consumer: AIOKafkaConsumer, connection: KafkaConnection) -> None:
-    """Raises StopError when there is no such topic, KafkaError without an answer."""
+async def has_topic(consumer: AIOKafkaConsumer, topic: str) -> bool:
+    """Whether a started ``consumer`` finds ``topic``. Raises KafkaError without an answer."""
     for look in range(_LOOKS):
         # A broker just started, or a topic just made: not every broker knows of it at once.
         if look:
             await asyncio.sleep(_LOOK_PAUSE)
-        if connection.topic in await consumer.topics():
-            return
-    raise no_such_topic(connection)
+        if topic in await consumer.topics():
+            return True
+    return False
 
 
 class Probe:
@@ -50,8 +51,7 @@ class Probe:
         """Of every partition.
 
         Raises:
-            LogUnavailableError: no answer in time.
-            StopError: no such topic.
+            LogUnavailableError: no answer in time, or no such topic.
 
         """
         try:
@@ -59,7 +59,7 @@ class Probe:
                 consumer = await self._connected()
                 partitions = consumer.partitions_for_topic(self._connection.topic)
                 if not partitions:
-                    raise UnknownTopicOrPartitionError(self._connection.topic)
+                    raise LogUnavailableError(str(no_such_topic(self._connection)))
                 tps = [TopicPartition(self._connection.topic, number) for number in sorted(partitions)]
                 starts, ends = await asyncio.gather(
                     consumer.beginning_offsets(tps), consumer.end_offsets(tps)
@@ -101,7 +101,7 @@ class Probe:
                     enable_auto_commit=False,
                     auto_offset_reset="none",
                     request_timeout_ms=int(ANSWER_SECONDS * 2000),
-                    metadata_max_age_ms=30_000,
+                    metadata_max_age_ms=5_000,
                 )
                 try:
                     await self._follow(consumer)
@@ -114,7 +114,8 @@ class Probe:
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         """Connect, and have the client keep this topic's partitions up to date."""
         await consumer.start()
-        await require_topic(consumer, self._connection)
+        if not await has_topic(consumer, self._connection.topic):
+            raise LogUnavailableError(str(no_such_topic(self._connection)))
         first = TopicPartition(self._connection.topic, 0)
         consumer.assign([first])
         consumer.seek(first, 0)

@@ -8,7 +8,7 @@ import structlog
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from consumer.clock import Clock
-from consumer.errors import LogMismatchError
+from consumer.errors import LogMismatchError, LogUnavailableError, StopError
 from consumer.eventlog.base import Poll
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.membership import Membership, RawRecord
@@ -132,7 +132,11 @@ class KafkaReader:
     async def _poll(self, max_records: int, wait: float) -> Poll:
         self._check_pulse()
         if self._member is None and not self._held:
-            await self._join()
+            try:
+                await self._join()
+            except StopError as error:
+                # It was there when we started: gone for a moment, or for good; whoever polls sees it.
+                raise LogUnavailableError(str(error)) from error
         if (news := self._news()) is not None:
             return news
         await self._check_progress()
@@ -250,7 +254,8 @@ class KafkaReader:
         )
 
     async def _check_progress(self) -> None:
-        if self._positions and self._watch.due():
+        # Without a partition it may be that the topic is gone; then asking for its bounds says so.
+        if (self._positions or not self._held) and self._watch.due():
             stalled = self._watch.stalled(self._positions, await self._probe.bounds())
             if stalled:
                 self._leave("stalled", partitions=stalled)
