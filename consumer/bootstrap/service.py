@@ -15,6 +15,7 @@ from consumer.bootstrap.health import producer_health, reader_health
 from consumer.bootstrap.parts import Parts
 from consumer.bootstrap.server import HttpServer, create_server
 from consumer.bootstrap.tasks import Tasks
+from consumer.bootstrap.topic import look_at_start, look_later
 from consumer.clock import Clock
 from consumer.errors import StopError, TransientError
 from consumer.eventlog.base import Producer
@@ -77,6 +78,8 @@ class Service:
         return code
 
     async def _start(self, resources: AsyncExitStack) -> HttpServer:
+        if not await look_at_start(self._settings, self._log):
+            self._tasks.start("topic", look_later(self._settings, self._log, self._stop), endless=False)
         health: dict[Role, HealthCheck] = {}
         producer = await self._start_receiver(resources, health) if "receiver" in self._roles else None
         reader = self._start_api(resources, health) if "api" in self._roles else None

@@ -1,0 +1,73 @@
+"""Whether the topic keeps what it is given: looked at when the process starts."""
+
+import asyncio
+from typing import Final
+
+from consumer.addresses import KafkaAddress
+from consumer.bootstrap.parts import kafka_connection, topic_wishes
+from consumer.errors import LogUnavailableError, SettingsError
+from consumer.eventlog.kafka.admin import KafkaLogAdmin
+from consumer.log import Logger
+from consumer.settings import Settings
+
+_RETRY_SECONDS: Final = 10.0
+
+
+async def look(settings: Settings, address: KafkaAddress) -> None:
+    """Make the topic if the settings say so, and check it.
+
+    Raises:
+        SettingsError: the topic is missing, or would lose records or refuse large ones.
+        LogUnavailableError: the cluster does not answer.
+        StopError: the cluster does not make the topic.
+
+    """
+    admin = KafkaLogAdmin(kafka_connection(settings, address))
+    try:
+        if settings.kafka_create_topic:
+            await admin.create_topic(**topic_wishes(settings))
+        problems = await admin.check_topic(
+            max_body_bytes=settings.max_body_bytes,
+            allow_single_replica=settings.kafka_allow_single_replica,
+        )
+    finally:
+        await admin.close()
+    if problems:
+        raise SettingsError(f"EVENT_LOG: {'; '.join(problems)}")
+
+
+async def look_at_start(settings: Settings, log: Logger) -> bool:
+    """Look, but not for long: deliveries come in meanwhile. False: the cluster did not answer.
+
+    Raises SettingsError, StopError.
+    """
+    if not isinstance(settings.event_log, KafkaAddress):
+        return True
+    try:
+        async with asyncio.timeout(settings.publish_deadline):
+            await look(settings, settings.event_log)
+    except (LogUnavailableError, TimeoutError) as error:
+        log.warning("log_unavailable", reason=str(error) or "no answer in time")
+        return False
+    return True
+
+
+async def look_later(settings: Settings, log: Logger, stop: asyncio.Event) -> None:
+    """The cluster was away at the start: look once it answers. What is wrong then is only said.
+
+    Ending a receiver that has taken deliveries into its spool would lose the next ones.
+    """
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(_RETRY_SECONDS):
+                await stop.wait()
+        except TimeoutError:
+            pass
+        if isinstance(settings.event_log, KafkaAddress) and not stop.is_set():
+            try:
+                await look(settings, settings.event_log)
+            except LogUnavailableError:
+                continue
+            except SettingsError as error:
+                log.error("topic_unfit", reason=str(error))  # noqa: TRY400 - the reason says it all
+            return
