@@ -1,26 +1,18 @@
 """``GET /v1/trash-bin`` on a real projection."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from consumer.clock import SystemClock
-from consumer.projection.base import Batch
 from consumer.projection.queries import SqlProjectionReader
-from consumer.projection.store import SqlProjectionWriter
 from consumer.types import Project
-from consumer.worker.interpret import Interpreter
-from schemas.events import Delivery
 from schemas.samples import campaign_deleted, voucher_deleted
-from schemas.times import parse_time
+from tests.unit.binkit import MINUTE, MORNING, filled, vouchers
 from tests.unit.webkit import CREDENTIALS, DATA, PROJECT, Web, is_error
 
-MORNING: Final = parse_time("2024-05-07T09:15:13.218Z")
-MINUTE: Final = 60_000_000
 SHOP: Final = Project("shop", webhook_secrets=(b"x",), api_app_id="shop-id", api_app_token="jeton-é".encode())
 PUBLISHED: Final = json.loads((DATA / "rest" / "list-bin-entries.200.json").read_text())
 NAME: Final = "filters[resource_name][conditions]"
@@ -28,38 +20,17 @@ TYPE: Final = "filters[resource_type][conditions]"
 FIELDS: Final = list(PUBLISHED["data"][0])
 
 
-async def fill(address: str, bodies: Sequence[tuple[str, bytes]]) -> None:
-    """Apply (project, webhook body) in this order, as the worker does."""
-    interpret = Interpreter({})
-    writer = SqlProjectionWriter(address, interpret=interpret, clock=SystemClock())
-    await writer.start()
-    checkpoint = await writer.acquire("log", 0, owner="test", lease=None)
-    assert checkpoint is not None
-    outcomes = [
-        interpret(Delivery(project, "voucherify", None, MORNING + MINUTE * 60, body), offset)
-        for offset, (project, body) in enumerate(bodies)
-    ]
-    await writer.commit(Batch("log", 0, checkpoint.epoch, 0, len(outcomes), b"digest", outcomes))
-    await writer.stop()
-
-
-def vouchers(count: int) -> list[tuple[str, bytes]]:
-    return [
-        (
-            "default",
-            voucher_deleted(code=f"CODE-{n:02}", voucher_id=f"v_{n:02}", occurred_at=MORNING + MINUTE * n),
-        )
-        for n in range(count)
-    ]
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bin: 25 vouchers and a campaign of one project, one voucher of another."""
+    campaign = campaign_deleted(name="Spring 100%", campaign_id="camp_1", occurred_at=MORNING - MINUTE)
+    other = voucher_deleted(code="OTHERS", voucher_id="v_other", occurred_at=MORNING)
+    return filled(tmp_path_factory.mktemp("bin"), [*vouchers(25), ("default", campaign), ("shop", other)])
 
 
 @pytest.fixture
-async def web(tmp_path: Path) -> AsyncIterator[Web]:
-    """An API over a bin: 25 vouchers and a campaign of one project, one voucher of another."""
-    address = f"sqlite:///{tmp_path / 'bin.db'}"
-    campaign = campaign_deleted(name="Spring 100%", campaign_id="camp_1", occurred_at=MORNING - MINUTE)
-    other = voucher_deleted(code="OTHERS", voucher_id="v_other", occurred_at=MORNING)
-    await fill(address, [*vouchers(25), ("default", campaign), ("shop", other)])
+async def web(address: str) -> AsyncIterator[Web]:
+    """An API over that bin."""
     reader = SqlProjectionReader(address)
     await reader.start()
     yield Web(reader=reader, projects={"default": PROJECT, "shop": SHOP})
