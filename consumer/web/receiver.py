@@ -1,6 +1,6 @@
 """``POST /webhooks/voucherify``: verifies a delivery, makes it durable, answers. A plain ASGI callable.
 
-What it answers, and why, stands in docs/receiver.md. In short: 202 once the delivery is durable or known
+What it answers, and why, stands in docs/http.md. In short: 202 once the delivery is durable or known
 to be unwanted, 401 for a signature that is not Voucherify's, and 503 whenever the fault is ours, so that
 Voucherify sends it again.
 """

@@ -3,16 +3,22 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
+from pysqlite3 import dbapi2 as sqlite
 
+from consumer.clock import SystemClock
 from consumer.errors import LogUnavailableError, NotDurableError, RecordRefusedError
 from consumer.eventlog.base import Appended
+from consumer.eventlog.sqlite import SqliteProducer
+from consumer.metrics import Metrics
 from consumer.types import Project
 from consumer.web.signature import sign
 from schemas.records import read_delivery
+from schemas.samples import voucher_deleted
 from tests.unit.webkit import (
     DATA,
     DELETED,
@@ -485,3 +491,30 @@ async def test_many_at_once_on_few_connections() -> None:
         answer = await exchange(port, b"".join(requests) + bodies[-1])
     assert answer.count(b"HTTP/1.1 202 ") == 20
     assert [record.value for record in producer.records] == bodies
+
+
+async def test_into_a_real_log(tmp_path: Path) -> None:
+    """Deliveries at once get one offset each in a SQLite log, in which they lie as received."""
+    metrics, path = Metrics(), tmp_path / "log.db"
+    producer = SqliteProducer(path, clock=SystemClock(), metrics=metrics)
+    await producer.start()
+    web = Web(producer)
+    answers = await asyncio.gather(*(web.post(voucher_deleted()) for _ in range(100)))
+    await producer.stop()
+    assert {answer.status_code for answer in answers} == {202}
+    assert sorted(answer.json()["position"]["offset"] for answer in answers) == list(range(100))
+
+
+async def test_log_that_is_locked(tmp_path: Path) -> None:
+    """A log that cannot be written within its deadline: 503, and 202 again once it can be."""
+    path = tmp_path / "log.db"
+    producer = SqliteProducer(path, clock=SystemClock(), metrics=Metrics(), deadline=0.3)
+    await producer.start()
+    web = Web(producer)
+    blocker = sqlite.connect(str(path), isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    assert is_error(await web.post(DELETED), 503, "service_unavailable")
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert (await web.post(DELETED)).status_code == 202
+    await producer.stop()
