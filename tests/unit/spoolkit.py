@@ -216,5 +216,5 @@ def _rows(path: Path, table: str) -> list[NewRecord]:
     if not path.exists():
         return []
     with closing(sqlite.connect(str(path))) as connection:
-        found = connection.execute(f"SELECT key, value, headers FROM {table} ORDER BY id")  # noqa: S608 - ours
+        found = connection.execute(f"SELECT key, value, headers FROM {table} ORDER BY id")  # noqa: S608 - the names are ours
         return [NewRecord(key, value, unpack_headers(headers)) for key, value, headers in found]
