@@ -4,90 +4,17 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from consumer.clock import SystemClock
-from consumer.errors import LogMismatchError, LogUnavailableError, StopError
-from consumer.eventlog.base import Poll
-from consumer.eventlog.kafka.connection import KafkaConnection
-from consumer.eventlog.kafka.reader import KafkaReader
-from consumer.metrics import Metrics
+from consumer.errors import LogUnavailableError
 from consumer.types import Record
 from tests.conformance.eventlog import PATIENCE, append_all, numbered, read_count
 from tests.conformance.test_eventlog_kafka import KafkaHarness
+from tests.e2e.kafka_group import make_reader, member, poll_for_ever
 from tests.servers.kafka import KafkaBroker
 
 pytestmark = pytest.mark.kafka
-
-SESSION = 1.5
-
-
-def make_reader(
-    broker: KafkaBroker, topic: str, *, stall_timeout: float = 30.0, max_poll_interval: float = 60.0
-) -> KafkaReader:
-    return KafkaReader(
-        KafkaConnection(bootstrap_servers=(broker.bootstrap,), topic=topic),
-        group_id=f"of-{topic}",
-        clock=SystemClock(),
-        metrics=Metrics(),
-        stall_timeout=stall_timeout,
-        session_timeout=SESSION,
-        max_poll_interval=max_poll_interval,
-    )
-
-
-@dataclass
-class Member:
-    """A reader driven as a worker drives it: seeks to stored positions, keeps what comes."""
-
-    reader: KafkaReader
-    positions: dict[int, int]
-    """Shared by the members of a group, as the projection's checkpoints are."""
-    held: set[int] = field(default_factory=set)
-    records: list[Record] = field(default_factory=list)
-
-    async def step(self, *, max_records: int = 100) -> Poll:
-        poll = await self.reader.poll(max_records=max_records, wait=0.1)
-        self.held -= poll.revoked
-        for partition in poll.assigned:
-            assert partition not in self.held
-            self.held.add(partition)
-            await self.reader.seek(partition, self.positions.get(partition, 0))
-        for partition, records in poll.records.items():
-            assert partition in self.held
-            self.records += records
-            self.positions[partition] = records[-1].offset + 1
-        return poll
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                try:
-                    await self.step()
-                except LogUnavailableError:
-                    await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def member(reader: KafkaReader, positions: dict[int, int] | None = None) -> AsyncIterator[Member]:
-    await reader.start()
-    try:
-        yield Member(reader, {} if positions is None else positions)
-    finally:
-        async with asyncio.timeout(10):
-            await reader.stop()
-
-
-async def _poll_for_ever(reader: Member) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            await reader.step()
 
 
 async def test_group_offsets_are_for_show(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
@@ -158,50 +85,6 @@ async def test_poll_serves_all_partitions(kafka_broker: KafkaBroker, kafka_topic
     assert min(counts) >= 10
 
 
-async def test_topic_made_anew(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
-    """A topic deleted and made anew with fewer records stops the reader."""
-    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
-    async with harness.producing() as producer:
-        await append_all(producer, map(numbered, range(60)))
-    async with member(make_reader(kafka_broker, kafka_topic)) as reader:
-        await reader.until(lambda: len(reader.records) == 60)
-        await asyncio.to_thread(kafka_broker.delete_topic, kafka_topic)
-        await asyncio.to_thread(kafka_broker.create_topic, kafka_topic)
-        with pytest.raises(LogMismatchError, match="made anew"):
-            await reader.until(lambda: False)
-
-
-async def test_topic_deleted(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
-    """While the topic is gone the reader says so instead of waiting silently."""
-    async with member(make_reader(kafka_broker, kafka_topic, stall_timeout=2.0)) as reader:
-        await reader.until(lambda: len(reader.held) == 3)
-        await asyncio.to_thread(kafka_broker.delete_topic, kafka_topic)
-        with pytest.raises(LogUnavailableError, match="no such topic"):
-            await _poll_for_ever(reader)
-
-
-async def test_records_deleted(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
-    """Records that were deleted before they were read stop the reader instead of being skipped."""
-    harness = KafkaHarness(kafka_broker.bootstrap, kafka_topic)
-    async with harness.producing() as producer:
-        await append_all(producer, map(numbered, range(60)))
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka_broker.bootstrap)
-    await client.start()
-    await client.delete_records({TopicPartition(kafka_topic, 0): RecordsToDelete(before_offset=3)})
-    await client.close()
-    async with member(make_reader(kafka_broker, kafka_topic)) as reader:
-        with pytest.raises(LogMismatchError, match="starts at 3"):
-            await reader.until(lambda: False)
-
-
-async def test_topic_missing(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
-    """A reader of a topic that does not exist says how to make it."""
-    reader = make_reader(kafka_broker, f"{kafka_topic}-not")
-    with pytest.raises(StopError, match="topics create"):
-        await reader.start()
-    await reader.stop()
-
-
 async def test_frozen_broker(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
     """With the broker frozen every call ends in time, some with LogUnavailableError; afterwards the reader
     goes on by itself and misses nothing.
@@ -217,7 +100,7 @@ async def test_frozen_broker(kafka_broker: KafkaBroker, kafka_topic: str) -> Non
             with pytest.raises(LogUnavailableError):
                 await reader.reader.read_at(0, 0)
             with pytest.raises(LogUnavailableError):
-                await _poll_for_ever(reader)
+                await poll_for_ever(reader)
             kafka_broker.thaw()
             async with asyncio.timeout(PATIENCE):
                 while True:
@@ -314,7 +197,7 @@ async def test_frozen_past_its_session(kafka_broker: KafkaBroker, kafka_topic: s
 
 _SLOW_READER = """
 import asyncio, sys
-from tests.e2e.test_kafka_reader_traps import make_reader
+from tests.e2e.kafka_group import make_reader
 class Broker:
     bootstrap = f"127.0.0.1:{sys.argv[1]}"
 async def main():

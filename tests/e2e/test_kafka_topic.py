@@ -142,12 +142,14 @@ async def test_cluster_of_three(kafka_cluster: KafkaCluster) -> None:
         connection, deadline=2.0, max_record_bytes=2 * MIB, clock=SystemClock(), metrics=Metrics()
     )
     await producer.start()
-    records = list(map(numbered, range(60)))
-    acknowledged = await append_all(producer, records)
-    kafka_cluster.nodes[1].freeze()
-    acknowledged += await asyncio.gather(*(_appended(producer, record) for record in records))
-    kafka_cluster.nodes[1].thaw()
-    await producer.stop()
+    try:
+        records = list(map(numbered, range(60)))
+        acknowledged = await append_all(producer, records)
+        kafka_cluster.nodes[1].freeze()
+        acknowledged += await asyncio.gather(*(_appended(producer, record) for record in records))
+    finally:
+        kafka_cluster.nodes[1].thaw()
+        await producer.stop()
     await _read_all(connection, {answer.position for answer in acknowledged})
 
 

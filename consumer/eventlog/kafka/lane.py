@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from consumer.clock import Clock
@@ -80,9 +79,6 @@ class Lane:
                 await self._send_one()
         except LogUnavailableError as error:
             self._fail(self._waiting, error)
-        except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for an answer for ever
-            structlog.get_logger().exception("kafka append failed", partition=self._partition)
-            self._fail(self._waiting, self._unavailable(error))
         finally:
             self._work = None
 
@@ -97,7 +93,7 @@ class Lane:
                 count, acknowledged = await session.send(
                     self._partition, records, timestamp=self._clock.now() // 1000, limit=self._batch_bytes
                 )
-        except (KafkaError, TimeoutError) as error:
+        except Exception as error:
             self._failed(session, error)
             raise self._unavailable(error) from error
         sent, self._waiting = self._waiting[:count], self._waiting[count:]

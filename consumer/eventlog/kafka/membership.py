@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
@@ -163,8 +162,8 @@ class Membership(ConsumerRebalanceListener):
         self._rebalancing = True
         try:
             await self._consumer.stop()
-        except KafkaError as error:
-            structlog.get_logger().warning("kafka consumer did not leave cleanly", error=type(error).__name__)
+        except KafkaError:
+            pass  # the group drops it when its session is over
 
     def _tell(self) -> None:
         if not self._news.done():

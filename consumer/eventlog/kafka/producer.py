@@ -12,6 +12,7 @@ from consumer.eventlog.base import Appended
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.lane import Lane
 from consumer.eventlog.kafka.session import BATCH_OVERHEAD, Session, partition_for, record_bytes
+from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.types import NewRecord
 
@@ -41,12 +42,14 @@ class KafkaProducer:
         max_record_bytes: int,
         clock: Clock,
         metrics: Metrics,
+        log: Logger | None = None,
     ) -> None:
         self._connection = connection
         self._deadline = deadline
         self._max_record_bytes = max_record_bytes
         self._clock = clock
         self._metrics = metrics
+        self._log = log or structlog.get_logger()
         self._request_timeout = max(2 * deadline, 5.0)
         self._session: Session | None = None
         self._reason = "not started"
@@ -137,12 +140,7 @@ class KafkaProducer:
         """``session`` cannot be trusted any more."""
         if session is not self._session:
             return
-        structlog.get_logger().warning(
-            "kafka producer failed",
-            error=type(error).__name__,
-            reason=str(error),
-            partitions=len(self._lanes),
-        )
+        self._log.warning("producer_replaced", error=type(error).__name__, reason=str(error))
         self._reason = f"{type(error).__name__}: {error}"
         self._retire()
         self._wanted.set()
@@ -171,21 +169,26 @@ class KafkaProducer:
         now = self._clock.monotonic()
         overdue = [lane.overdue_since for lane in self._lanes.values() if lane.overdue_since is not None]
         if overdue and now - min(overdue) > _STUCK_SECONDS:
+            self._log.warning("producer_replaced", reason=f"no answer in {_STUCK_SECONDS:g} s")
             self._wanted.set()
         elif self._session is not None and not overdue:
             await self._session.refresh_partitions()
 
     async def _connect(self) -> None:
         """Make a new session; the one in use stays in use until then."""
-        pause = _FIRST_PAUSE
+        pause, reason = _FIRST_PAUSE, None
         while True:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     session = await Session.open(self._connection, request_timeout=self._request_timeout)
             except (LogUnavailableError, TimeoutError) as error:
                 self._reason = str(error) or "no answer in time"
-                structlog.get_logger().warning("kafka producer cannot connect", reason=self._reason)
+                if self._reason != reason:
+                    self._log.warning("log_unavailable", reason=self._reason)
+                reason = self._reason
             else:
+                if reason is not None:
+                    self._log.info("log_available", address=self._connection.address)
                 self._retire()
                 self._session = session
                 self._settled.set()

@@ -14,6 +14,7 @@ from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.membership import Membership, RawRecord
 from consumer.eventlog.kafka.probe import Probe, to_record
 from consumer.eventlog.kafka.stall import StallWatch
+from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.types import Bounds, Record
 
@@ -46,13 +47,14 @@ class KafkaReader:
         stall_timeout: float,
         session_timeout: float = 10.0,
         max_poll_interval: float = 300.0,
+        log: Logger | None = None,
     ) -> None:
         self._connection = connection
         self._group_id = group_id
         self._clock = clock
         self._session_timeout = session_timeout
         self._max_poll_interval = max_poll_interval
-        self._log = structlog.get_logger().bind(topic=connection.topic, group=group_id)
+        self._log = log or structlog.get_logger()
         self._metrics = metrics
         self._probe = Probe(connection)
         self._watch = StallWatch(stall_timeout, clock)
@@ -107,15 +109,15 @@ class KafkaReader:
 
     async def commit_for_display(self, positions: Mapping[int, int]) -> None:
         """Show ``positions`` (the next offsets) as the group's to Kafka's own tools. Nothing depends on it:
-        failures are logged, and it waits for an answer for a second at most.
+        failures do not matter, and it waits for an answer for a second at most.
         """
         if self._member is None:
             return
         try:
             async with asyncio.timeout(1.0):
                 await self._member.commit_for_display(dict(positions))
-        except (KafkaError, TimeoutError) as error:
-            self._log.info("group offsets not shown", error=type(error).__name__)
+        except (KafkaError, TimeoutError):
+            pass  # the next time will do
 
     async def stop(self) -> None:
         if self._pulse is not None:
@@ -274,7 +276,7 @@ class KafkaReader:
         if self._member is None:
             return
         if why != "stopped":
-            self._log.warning("kafka reader starts anew", why=why, **details)
+            self._log.warning("watchdog", why=why, **details)
             self._metrics.reader_rejoins.labels(why).inc()
         task = asyncio.create_task(self._member.leave(), name="kafka-reader-leave")
         self._leaving.add(task)

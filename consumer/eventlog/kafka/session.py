@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, ProducerClosed, TopicAuthorizationFailedError
@@ -125,8 +124,8 @@ class Session:
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._producer.stop()
-        except (TimeoutError, KafkaError) as error:
-            structlog.get_logger().warning("kafka producer abandoned", error=type(error).__name__)
+        except (TimeoutError, KafkaError):
+            pass  # it was given up already
 
 
 async def _topic_limit(connection: KafkaConnection, request_timeout: float) -> int | None:
@@ -138,7 +137,6 @@ async def _topic_limit(connection: KafkaConnection, request_timeout: float) -> i
         await client.start()
         state = await topic_state(client, connection.topic)
     except TopicAuthorizationFailedError:
-        structlog.get_logger().warning("kafka topic limit unknown", topic=connection.topic)
         return None
     except KafkaError as error:
         raise connection.unavailable("reading the topic's configuration", error) from error
