@@ -7,7 +7,13 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from consumer.addresses import EventLogAddress, ProjectionAddress, parse_event_log, parse_projection
+from consumer.addresses import (
+    EventLogAddress,
+    ProjectionAddress,
+    parse_event_log,
+    parse_projection,
+    parse_voucherify,
+)
 
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_.*?\[\]!-]{1,200}")
 
@@ -66,9 +72,16 @@ def _parsed_projection(value: object) -> object:
     return parse_projection(value) if isinstance(value, str) else value
 
 
+def _voucherify(value: object) -> object:
+    if isinstance(value, str):
+        parse_voucherify(value)
+    return value
+
+
 Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_patterns)]
 Identifier: TypeAlias = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_credential)]
 Token: TypeAlias = Annotated[SecretStr, Field(min_length=1, max_length=500), BeforeValidator(_credential)]
 EventLog: TypeAlias = Annotated[EventLogAddress, NoDecode, BeforeValidator(_parsed_event_log)]
 Projection: TypeAlias = Annotated[ProjectionAddress, NoDecode, BeforeValidator(_parsed_projection)]
+VoucherifyUrl: TypeAlias = Annotated[str, BeforeValidator(_voucherify)]

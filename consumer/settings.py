@@ -18,8 +18,8 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from consumer.addresses import KafkaAddress, SqliteAddress
 from consumer.errors import SettingsError
-from consumer.setting_types import EventLog, Identifier, Patterns, Projection, Secrets, Token
-from consumer.types import Project, Role
+from consumer.setting_types import EventLog, Identifier, Patterns, Projection, Secrets, Token, VoucherifyUrl
+from consumer.types import Project, Role, VoucherifyAccess
 
 PREFIX: Final = "BINMIRROR_"
 DEFAULT_PROJECT: Final = "default"
@@ -37,6 +37,9 @@ class ProjectFields(BaseModel):
     api_app_token: Token | None = Field(None, examples=["0a7f… (`binmirror init` makes one)"])
     voucherify_project_id: Identifier | None = Field(None, examples=["proj_PC2jOMWZ"])
     event_types: Patterns = Field(("voucher.*", "campaign.*"), examples=['["voucher.*", "campaign.*"]'])
+    voucherify_url: VoucherifyUrl | None = Field(None, examples=["us1.api"])
+    voucherify_app_id: Identifier | None = Field(None, examples=["the application id of an API key there"])
+    voucherify_app_token: Token | None = Field(None, examples=["the secret key of that API key"])
 
 
 class ProjectSettings(ProjectFields):
@@ -73,6 +76,8 @@ class Settings(BaseSettings, ProjectFields):
     body_timeout: float = Field(5.0, gt=0, lt=10, allow_inf_nan=False, examples=[5])
     shutdown_deadline: float = Field(10.0, gt=0, le=600, allow_inf_nan=False, examples=[10])
     worker_batch_size: int = Field(1000, ge=1, le=10_000, examples=[1000])
+    reconcile_every: float = Field(300.0, ge=0, le=86_400, allow_inf_nan=False, examples=[300])
+    reconcile_full_every: float = Field(86_400.0, ge=0, le=2_592_000, allow_inf_nan=False, examples=[86400])
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
     log_format: Literal["auto", "json", "console"] = Field("auto", examples=["json"])
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -196,8 +201,17 @@ def _cross_check(settings: Settings) -> None:
         other = seen.setdefault(project.api_app_id or f"\0{name}", name)
         if other != name:
             raise _error(f"projects.{name}.api_app_id", f"is also that of projects.{other}")
+    for name, fields in (settings.projects or {"": settings}).items():
+        _check_voucherify(name, fields)
     if isinstance(settings.event_log, KafkaAddress):
         _check_kafka(settings)
+
+
+def _check_voucherify(project: str, fields: ProjectFields) -> None:
+    names = ("voucherify_url", "voucherify_app_id", "voucherify_app_token")
+    missing = [name for name in names if getattr(fields, name) is None]
+    if 0 < len(missing) < len(names):
+        raise _error(_label(project, missing[0]), "is missing; the three of Voucherify's API come together")
 
 
 def _check_kafka(settings: Settings) -> None:
@@ -224,7 +238,15 @@ def _project(name: str, fields: ProjectFields) -> Project:
         api_app_token=None if token is None else token.get_secret_value().encode(),
         voucherify_project_id=fields.voucherify_project_id,
         event_types=fields.event_types,
+        voucherify=_voucherify(fields),
     )
+
+
+def _voucherify(fields: ProjectFields) -> VoucherifyAccess | None:
+    url, app_id, token = fields.voucherify_url, fields.voucherify_app_id, fields.voucherify_app_token
+    if url is None or app_id is None or token is None:
+        return None
+    return VoucherifyAccess(url, app_id, token.get_secret_value())
 
 
 def _explain(error: ValidationError) -> SettingsError:

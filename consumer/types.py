@@ -44,6 +44,16 @@ Role: TypeAlias = Literal["receiver", "worker", "api"]
 
 
 @dataclass(frozen=True, slots=True)
+class VoucherifyAccess:
+    """How to reach a project's own bin at Voucherify. The token stays out of ``repr``."""
+
+    url: str
+    """A cluster's name or an address."""
+    app_id: str
+    app_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One Voucherify project as configured. Secrets stay out of ``repr``."""
 
@@ -57,6 +67,8 @@ class Project:
     """Deliveries that name another one become failed events ``wrong_project``."""
     event_types: tuple[str, ...] = ("voucher.*", "campaign.*")
     """Patterns (fnmatch, case-sensitive) of what is stored."""
+    voucherify: VoucherifyAccess | None = None
+    """None: Voucherify's own bin is never asked."""
 
 
 class Health(NamedTuple):
