@@ -2,7 +2,19 @@
 
 from typing import Final, Protocol, assert_never
 
-from sqlalchemy import ColumnElement, and_, func, literal, literal_column, not_, or_, true
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from consumer.projection.engines import Kind
 from consumer.projection.tables import LISTED, NOT_LISTED, OTHER_PROVISIONAL, bin_entries
@@ -12,6 +24,8 @@ from schemas.trash_bin import Condition, FilterKey, Filters
 _table = bin_entries.c
 
 IS_LISTED: Final[ColumnElement[bool]] = literal_column(LISTED).self_group()
+LISTED_WHATEVER_INDEX: Final[ColumnElement[bool]] = literal_column(f"+{LISTED}").self_group()
+"""For SQLite, which would rather walk the whole listing in order than sort the few entries of one name."""
 IS_NOT_LISTED: Final[ColumnElement[bool]] = literal_column(NOT_LISTED).self_group()
 HAS_OTHER_PROVISIONAL: Final[ColumnElement[bool]] = literal_column(OTHER_PROVISIONAL).self_group()
 
@@ -30,21 +44,35 @@ class _Locator(Protocol):
     def __call__(self, column: ColumnElement[str], text: str) -> ColumnElement[bool]: ...
 
 
-def condition_of(filters: Filters, kind: Kind) -> ColumnElement[bool]:
-    """Which entries ``filters`` lets through."""
+def condition_of(project: str, filters: Filters, kind: Kind) -> ColumnElement[bool]:
+    """Which entries of ``project`` the filters let through."""
     by_key = [
-        and_(*(_holds(condition, kind) for condition in conditions)) for _, conditions in filters.conditions
+        and_(*(_holds(project, condition, kind) for condition in conditions))
+        for _, conditions in filters.conditions
     ]
     if not by_key:
         return true()
     return or_(*by_key) if filters.junction == "or" else and_(*by_key)
 
 
-def _holds(condition: Condition, kind: Kind) -> ColumnElement[bool]:  # noqa: PLR0911 - one for each operator
+def are_selective(filters: Filters) -> bool:
+    """Whether few entries can match, because a name or id is given in full."""
+    if filters.junction == "or" and len(filters.conditions) > 1:
+        return False
+    return any(
+        key != "resource_type" and condition.operator in {"$is", "$in"}
+        for key, conditions in filters.conditions
+        for condition in conditions
+    )
+
+
+def _holds(  # noqa: PLR0911 - one return for each operator
+    project: str, condition: Condition, kind: Kind
+) -> ColumnElement[bool]:
     column, values = _COLUMNS[condition.key], condition.values
     match condition.operator:
         case "$is" | "$in":
-            return _is_one_of(condition.key, values)
+            return _is_one_of(project, condition.key, values)
         case "$is_not" | "$not_in":
             return column.not_in(values)
         case "$has_value":
@@ -63,13 +91,20 @@ def _holds(condition: Condition, kind: Kind) -> ColumnElement[bool]:  # noqa: PL
             assert_never(condition.operator)
 
 
-def _is_one_of(key: FilterKey, values: tuple[str, ...]) -> ColumnElement[bool]:
-    # Beside what was asked for, each says what lets an index find it.
+def _is_one_of(project: str, key: FilterKey, values: tuple[str, ...]) -> ColumnElement[bool]:
+    # Beside what was asked for, two keys say what lets an index find it.
     wanted = _COLUMNS[key].in_(values)
     if key == "id":
-        other_provisional = and_(_table.provisional_id.in_(values), HAS_OTHER_PROVISIONAL)
-        found = or_(_table.entry_id.in_(values), other_provisional, _table.sort_key.in_(values))
-        return and_(wanted, found)
+        same = bin_entries.alias("same").c
+        ways = (
+            same.entry_id.in_(values),
+            and_(same.provisional_id.in_(values), HAS_OTHER_PROVISIONAL),
+            and_(same.sort_key.in_(values), IS_LISTED),
+        )
+        found = (
+            select(same.resource_type, same.resource_id).where(same.project == project, way) for way in ways
+        )
+        return and_(wanted, tuple_(_table.resource_type, _table.resource_id).in_(union_all(*found)))
     if key == "resource_id":
         return and_(
             wanted, _table.resource_type.in_([literal_column(f"'{name}'") for name in RESOURCE_TYPES])

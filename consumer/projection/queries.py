@@ -131,7 +131,7 @@ class SqlProjectionReader:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-_UNSTORABLE: Final = re.compile("[\\x00\\ud800-\\udfff]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 _CHECKPOINT_COLUMNS: Final = (
     "consumer",
@@ -151,8 +151,9 @@ def _entry(connection: Connection, project: str, entry_id: str) -> Entry | None:
 
 
 def _position(connection: Connection, project: str, after_id: str) -> statements.Keyset:
-    # An id that no entry has is a place in the order of ids, up to where it holds what no id can hold.
-    place = _UNSTORABLE.split(after_id, maxsplit=1)[0][:MAX_TEXT]
+    # An id that no entry has is a place in the order of ids. NUL and lone surrogates, which no id holds and
+    # no database compares, make way for their neighbours in that order.
+    place = _SURROGATES.sub("\ud7ff", after_id.partition("\0")[0])[:MAX_TEXT]
     entry = _entry(connection, project, place) if place == after_id else None
     return (place, "", "") if entry is None else (entry.sort_key, *entry.key[1:])
 

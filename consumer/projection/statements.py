@@ -17,7 +17,14 @@ from sqlalchemy import (
 
 from consumer.projection.base import EventQuery
 from consumer.projection.engines import Kind
-from consumer.projection.filters import HAS_OTHER_PROVISIONAL, IS_LISTED, IS_NOT_LISTED, condition_of
+from consumer.projection.filters import (
+    HAS_OTHER_PROVISIONAL,
+    IS_LISTED,
+    IS_NOT_LISTED,
+    LISTED_WHATEVER_INDEX,
+    are_selective,
+    condition_of,
+)
 from consumer.projection.rows import ENTRY_COLUMNS, EVENT_COLUMNS
 from consumer.projection.tables import TROUBLED, bin_entries, counts, events
 from schemas.trash_bin import BinQuery
@@ -34,9 +41,11 @@ Keyset = tuple[str, str, str]
 
 def page_of_entries(project: str, query: BinQuery, after: Keyset | None, kind: Kind) -> Select[Any]:
     """One page of the listing, and one row more to see whether another follows."""
+    few = kind == "sqlite" and are_selective(query.filters)
+    listed = LISTED_WHATEVER_INDEX if few else IS_LISTED
     statement = (
         select(*_ENTRY)
-        .where(_entry.project == project, IS_LISTED, condition_of(query.filters, kind))
+        .where(_entry.project == project, listed, condition_of(project, query.filters, kind))
         .limit(query.limit + 1)
     )
     backwards = query.order == "-id"

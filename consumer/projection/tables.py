@@ -171,3 +171,58 @@ counts: Final = Table(
     Column("rows", BigInteger, nullable=False),
     PrimaryKeyConstraint("log_partition", "kind", "project", "resource_type", "state", name="counts_pkey"),
 )
+
+# What operators decided about an event, kept by the worker: part of a rebuild. Not in ``events``, where it
+# would cost every event something.
+event_decisions: Final = Table(
+    "event_decisions",
+    metadata,
+    Column("project", _TEXT, nullable=False),
+    Column("target_event_id", _TEXT, nullable=False),
+    Column("event_id", _TEXT, nullable=False),  # of the decision itself
+    Column("action", _TEXT, nullable=False),  # redriven, discarded
+    Column("decided_at", BigInteger, nullable=False),
+    Column("who", _TEXT),
+    Column("reason", _TEXT),
+    PrimaryKeyConstraint("project", "target_event_id", "event_id", name="event_decisions_pkey"),
+)
+
+# Below: control tables. Never part of a rebuild, always part of a backup.
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("audit_id", _TEXT, nullable=False),  # the run's or request's id, as in the own events that it made
+    Column("began_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # NULL while it runs, and for ever if it was killed
+    Column("who", _TEXT, nullable=False),
+    Column("action", _TEXT, nullable=False),
+    Column("project", _TEXT),
+    Column("filters", _TEXT, nullable=False),  # a JSON object
+    Column("reason", _TEXT),
+    Column("result", _TEXT),
+    Column("counts", _TEXT, nullable=False),  # a JSON object
+    PrimaryKeyConstraint("audit_id", name="audit_pkey"),
+)
+Index("audit_newest", audit.c.began_at, audit.c.audit_id)
+
+worker_pauses: Final = Table(  # a row: every worker of the consumer waits
+    "worker_pauses",
+    metadata,
+    Column("consumer", _TEXT, nullable=False),
+    Column("paused_at", BigInteger, nullable=False),
+    Column("who", _TEXT, nullable=False),
+    Column("reason", _TEXT),
+    PrimaryKeyConstraint("consumer", name="worker_pauses_pkey"),
+)
+
+worker_stops: Final = Table(  # a row: this worker has stopped by itself; it goes on when the row is gone
+    "worker_stops",
+    metadata,
+    Column("consumer", _TEXT, nullable=False),
+    Column("worker", _TEXT, nullable=False),  # as in checkpoints.lease_owner
+    Column("stopped_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),  # the process was alive then
+    Column("reason", _TEXT, nullable=False),
+    PrimaryKeyConstraint("consumer", "worker", name="worker_stops_pkey"),
+)

@@ -1,0 +1,293 @@
+"""The reader's contract, on SQLite and PostgreSQL: listing, looking up, counting; all by index."""
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Select
+
+from consumer.projection.base import EventQuery, EventRow
+from consumer.projection.engines import open_engine
+from consumer.projection.migrate import latest_version
+from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.statements import (
+    entries_by_id,
+    event_projects,
+    newest_delivery,
+    one_event,
+    page_of_entries,
+    page_of_events,
+)
+from consumer.projection.store import SqlProjectionWriter
+from handlers.changes import Entry
+from schemas.trash_bin import BinQuery, Condition, Filters, Order
+from tests.projection_kit import MOMENT, Feed, Said
+
+SOME = [Said(f"e{n}", resource_id=f"v{n}", name=f"N{n}", occurred=n // 2 * 60) for n in range(10)]
+
+
+async def walk(reader: SqlProjectionReader, order: Order, limit: int) -> list[Entry]:
+    found: list[Entry] = []
+    after, more = None, True
+    while more:
+        page = await reader.list_bin("p", BinQuery(limit=limit, order=order, after_id=after))
+        assert len(page.entries) <= limit
+        found += page.entries
+        after, more = page.entries[-1].id, page.has_more
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 10, 100])
+async def test_pages_hold_every_entry_once(
+    store: SqlProjectionWriter, reader: SqlProjectionReader, limit: int
+) -> None:
+    """Pages of any size, forwards and backwards, give all entries in the order of their sort keys."""
+    await (await Feed.of(store)).push(*SOME)
+    forwards = await walk(reader, "id", limit)
+    keys = [(entry.sort_key, *entry.key[1:]) for entry in forwards]
+    assert keys == sorted(keys)
+    assert len(set(keys)) == len(SOME)
+    assert await walk(reader, "-id", limit) == forwards[::-1]
+
+
+async def test_an_entry_keeps_its_place_while_its_id_changes(
+    store: SqlProjectionWriter, reader: SqlProjectionReader
+) -> None:
+    """Entries that get Voucherify's id, or leave the bin, between two pages do not move the others."""
+    feed = await Feed.of(store)
+    await feed.push(*SOME)
+    everything = await walk(reader, "id", 100)
+    page = await reader.list_bin("p", BinQuery(limit=4))
+    last = page.entries[-1]
+    first = page.entries[0].key.resource_id
+    await feed.push(
+        Said("o1", "in_bin", last.key.resource_id, occurred=9000, received=9001, entry_id="tbe_zzz"),
+        Said("x1", "vanished", first, occurred=9000, received=9001),
+        Said("e99", resource_id="v99", occurred=-900),
+    )
+    for after in (last.id, "tbe_zzz"):
+        rest = await reader.list_bin("p", BinQuery(limit=100, after_id=after))
+        assert [entry.key for entry in rest.entries] == [entry.key for entry in everything[4:]]
+    gone = await reader.list_bin("p", BinQuery(limit=100, after_id=everything[0].id))
+    assert gone.entries[0].key == everything[1].key
+
+
+@pytest.mark.parametrize("after", ["", "a", "tbe_", "tbe_9", "z", "\0", "tbe_\ud800", "é" * 600, "tbe_0\0x"])
+async def test_an_unknown_id_is_a_position(
+    store: SqlProjectionWriter, reader: SqlProjectionReader, after: str
+) -> None:
+    """Whatever text stands for the last id seen, what sorts after it follows."""
+    await (await Feed.of(store)).push(*SOME)
+    everything = await walk(reader, "id", 100)
+    forwards = await reader.list_bin("p", BinQuery(limit=100, after_id=after))
+    assert list(forwards.entries) == [entry for entry in everything if entry.sort_key > after]
+    backwards = await reader.list_bin("p", BinQuery(limit=100, order="-id", after_id=after))
+    assert list(backwards.entries) == [entry for entry in everything[::-1] if entry.sort_key < after]
+
+
+async def test_purged_and_vanished_entries_are_not_listed(
+    store: SqlProjectionWriter, reader: SqlProjectionReader
+) -> None:
+    """Only what is in the bin is listed; what left it can be looked up."""
+    feed = await Feed.of(store)
+    kinds = ("deleted", "in_bin", "vanished", "purged")
+    await feed.push(*(Said(f"e{kind}", kind, resource_id=kind) for kind in kinds))
+    page = await reader.list_bin("p", BinQuery())
+    assert {entry.key.resource_id for entry in page.entries} == {"deleted", "in_bin"}
+    assert dict((await reader.info()).entries) == {("p", "voucher", kind): 1 for kind in kinds}
+
+
+@pytest.mark.parametrize("odd", ["", "\0", "tbe_\ud800", "x" * 10_000])
+async def test_odd_ids_are_not_found(
+    store: SqlProjectionWriter, reader: SqlProjectionReader, odd: str
+) -> None:
+    """Text that no id can hold names nothing, and is no error."""
+    await (await Feed.of(store)).push(*SOME)
+    assert await reader.entry("p", odd) is None
+    assert await reader.event("p", odd) is None
+    assert await reader.event(None, odd) is None
+    assert not [row for row in await reader.events(EventQuery(resource_id=odd)) if row.resource_id != odd]
+
+
+# Events
+
+MIXED = [
+    Said(
+        f"e{n}",
+        ("deleted", "failed", "ignored")[n % 3],
+        resource_id=f"v{n % 5}",
+        received=n // 2,
+        project="pqr"[n % 3 if n % 4 else 0],
+    )
+    for n in range(24)
+]
+
+
+def in_order(rows: Sequence[EventRow]) -> list[tuple[int, str, str]]:
+    return [(row.received_at, row.project, row.event_id) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        EventQuery(),
+        EventQuery(project="p"),
+        EventQuery(status="failed"),
+        EventQuery(project="q", status="ignored"),
+        EventQuery(type="voucher.deleted"),
+        EventQuery(failure_code="handler_error"),
+        EventQuery(channel="API", resource_type="voucher", resource_id="v3"),
+        EventQuery(received_from=MOMENT + 3_000_000, received_until=MOMENT + 8_000_000),
+        EventQuery(project="nobody"),
+        EventQuery(channel="nul\0"),
+    ],
+)
+async def test_events_come_newest_first_in_pages(
+    store: SqlProjectionWriter, reader: SqlProjectionReader, query: EventQuery
+) -> None:
+    """Every filter, page by page, gives what filtering and sorting all events in memory gives."""
+    await (await Feed.of(store)).push(*MIXED)
+    everything = await reader.events(EventQuery(limit=100))
+    assert len(everything) == len(MIXED)
+    assert in_order(everything) == sorted(in_order(everything), reverse=True)
+    named = {"project", "status", "type", "failure_code", "channel", "resource_type", "resource_id"}
+    wanted = {name: value for name, value in query._asdict().items() if name in named and value is not None}
+    expected = [
+        row
+        for row in everything
+        if all(getattr(row, name) == value for name, value in wanted.items())
+        and (query.received_from is None or query.received_from <= row.received_at)
+        and (query.received_until is None or row.received_at < query.received_until)
+    ]
+    found: list[EventRow] = []
+    after = None
+    while rows := await reader.events(query._replace(limit=3, after=after)):
+        found += rows
+        after = in_order(rows)[-1]
+    assert found == expected
+
+
+async def test_an_event_is_found_without_its_project(
+    store: SqlProjectionWriter, reader: SqlProjectionReader
+) -> None:
+    """An operator who only knows the event's id finds it, body included."""
+    await (await Feed.of(store)).push(*MIXED)
+    for said in MIXED:
+        row = await reader.event(None, said.event_id)
+        assert row is not None
+        assert (row.project, row.body) == (said.project, said.delivery().body)
+
+
+async def test_info_counts_without_counting(store: SqlProjectionWriter, reader: SqlProjectionReader) -> None:
+    """Versions, positions, counts and the newest deliveries, as an operator sees them."""
+    feed = await Feed.of(store)
+    await feed.push(*MIXED[:12])
+    await feed.push(*MIXED[6:])
+    info = await reader.info()
+    everything = await reader.events(EventQuery(limit=100))
+    counted: dict[tuple[str, str], int] = {}
+    for row in everything:
+        counted[row.project, row.status] = counted.get((row.project, row.status), 0) + 1
+    assert dict(info.events) == counted
+    assert info.schema_version == info.latest_schema_version == latest_version()
+    assert info.server_version.startswith("3." if info.kind == "sqlite" else "18.")
+    assert info.address.startswith(f"{info.kind}://")
+    assert [(row.consumer, row.next_offset, row.lease_owner) for row in info.checkpoints] == [
+        ("projection", 30, "me")
+    ]
+    newest = {row.project: row.received_at for row in reversed(everything)}
+    assert dict(info.last_deliveries) == newest
+    await reader.ping()
+
+
+# Indexes
+
+BY_NAME = Filters(conditions=(("resource_name", (Condition("resource_name", "$is", ("N7",)),)),))
+BY_ID = Filters(conditions=(("id", (Condition("id", "$in", ("tbe_1", "tbe_2")),)),))
+BY_RESOURCE = Filters(conditions=(("resource_id", (Condition("resource_id", "$is", ("v7",)),)),))
+AFTER = ("tbe_5", "voucher", "v1")
+
+
+@pytest.fixture
+async def thousands(address: str, store: SqlProjectionWriter) -> None:
+    """So many rows that reading all of them would be the dearer plan."""
+    feed = await Feed.of(store)
+    for start in range(0, 6_000, 2_000):
+        await feed.push(
+            *(
+                Said(
+                    f"e{n}",
+                    "purged" if n % 3 == 0 else "deleted" if n % 50 else "failed",
+                    f"v{n}",
+                    f"N{n}",
+                    n,
+                    n + 1,
+                )
+                for n in range(start, start + 2_000)
+            )
+        )
+
+    database = open_engine(address, "write")
+    if database.kind == "postgresql":
+        # As autovacuum does before long. SQLite's plans must be right without.
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql("ANALYZE")
+    database.engine.dispose()
+
+
+def plan(address: str, statement: Select[tuple[object, ...]]) -> str:
+    """How the database goes about it, in its own words."""
+    database = open_engine(address, "read")
+    with database.engine.connect() as connection:
+        compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
+        word = "EXPLAIN QUERY PLAN" if database.kind == "sqlite" else "EXPLAIN"
+        # A lone % would be taken for a parameter by the driver; none of these statements has one.
+        rows = connection.exec_driver_sql(f"{word} {compiled}").all()
+    database.engine.dispose()
+    return "\n".join(" ".join(map(str, row)) for row in rows)
+
+
+@pytest.mark.usefixtures("thousands")
+@pytest.mark.parametrize(
+    ("query", "after", "index"),
+    [
+        (BinQuery(), None, "bin_entries_listed"),
+        (BinQuery(limit=100, order="-id"), None, "bin_entries_listed"),
+        (BinQuery(), AFTER, "bin_entries_listed"),
+        (BinQuery(order="-id"), AFTER, "bin_entries_listed"),
+        (BinQuery(filters=BY_NAME), None, "bin_entries_resource_name"),
+        (BinQuery(filters=BY_ID), None, "bin_entries_entry_id"),
+        (BinQuery(filters=BY_RESOURCE), None, "bin_entries_pkey"),
+    ],
+)
+async def test_pages_are_read_by_index(
+    address: str, query: BinQuery, after: tuple[str, str, str] | None, index: str
+) -> None:
+    """First and deep pages come straight from the keyset's index, without sorting the bin."""
+    kind = open_engine(address, "read").kind
+    found = plan(address, page_of_entries("p", query, after, kind))
+    assert index in found.replace("sqlite_autoindex_bin_entries_1", "bin_entries_pkey"), found
+    if index == "bin_entries_listed":
+        assert "TEMP B-TREE" not in found
+        assert "Sort" not in found
+
+
+@pytest.mark.usefixtures("thousands")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        entries_by_id("p", "tbe_1"),
+        event_projects(),
+        page_of_events("p", EventQuery()),
+        page_of_events("p", EventQuery(after=(MOMENT, "p", "e5"))),
+        page_of_events("p", EventQuery(status="failed")),
+        page_of_events("p", EventQuery(resource_type="voucher", resource_id="v7")),
+        newest_delivery("p"),
+        one_event(["p", "q"], "e5"),
+    ],
+)
+async def test_lookups_are_read_by_index(address: str, statement: Select[tuple[object, ...]]) -> None:
+    """No lookup reads a whole table."""
+    found = plan(address, statement)
+    assert "Seq Scan" not in found, found
+    assert "SCAN bin_entries" not in found.replace("USING", ""), found
+    assert "SCAN events\n" not in f"{found}\n", found
