@@ -1,0 +1,202 @@
+"""The control tables, on SQLite and PostgreSQL."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial as bound
+from typing import Final, Protocol, TypeVar
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consumer.errors import DataRejectedError
+from consumer.projection.control_base import AuditLine, AuditResult, Pause, WorkerState, WorkerStop
+from consumer.projection.database_time import DatabaseNow
+from consumer.projection.engines import open_engine
+from consumer.projection.failures import translated
+from consumer.projection.migrate import ensure_schema
+from consumer.projection.tables import audit, worker_pauses, worker_stops
+from schemas.text import is_storable
+
+_T = TypeVar("_T")
+CONSUMER: Final = "projection"
+
+
+class Connections(Protocol):
+    """Where the control tables are reached: on a thread, in a transaction that writes, or only looks."""
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """In a transaction."""
+
+    async def look(self, work: Callable[[Connection], _T]) -> _T:
+        """Reading only: waits for no writer."""
+
+
+class OwnConnection:
+    """A connection of one's own, for processes that have no writer."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._database = open_engine(address, "write")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="projection-control")
+
+    async def start(self) -> None:
+        """Connect. Raises ProjectionUnavailableError, SchemaMismatchError."""
+        may_migrate = self._database.kind == "sqlite"
+        await self._on_thread(bound(ensure_schema, self._database, self._address, may_migrate=may_migrate))
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._on_thread(bound(self._written, work))
+
+    async def look(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._on_thread(bound(self._looked, work))
+
+    async def stop(self) -> None:
+        """Close. Idempotent."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._database.engine.dispose()
+
+    def _written(self, work: Callable[[Connection], _T]) -> _T:
+        with translated(self._database.shown), self._database.engine.begin() as connection:
+            return work(connection)
+
+    def _looked(self, work: Callable[[Connection], _T]) -> _T:
+        look = self._database.engine.connect().execution_options(only_looks=True)
+        with translated(self._database.shown), look as connection:
+            return work(connection)
+
+    def _on_thread(self, work: Callable[[], _T]) -> Awaitable[_T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class SqlAudit:
+    """See ``Audit``."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def begin(
+        self,
+        audit_id: str,
+        *,
+        who: str,
+        action: str,
+        project: str | None = None,
+        filters: Mapping[str, object] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        values = {
+            "audit_id": audit_id,
+            "who": who,
+            "action": action,
+            "project": project,
+            "filters": json.dumps(dict(filters or {})),
+            "reason": reason,
+            "counts": "{}",
+        }
+        for name, value in values.items():
+            if value is not None and not is_storable(value):
+                raise DataRejectedError(f"{name}: holds text that no database stores")
+
+        def work(connection: Connection) -> None:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            line = dialect.insert(audit).values(**values, began_at=DatabaseNow())
+            again = {"ended_at": None, "result": None}
+            connection.execute(line.on_conflict_do_update(index_elements=[audit.c.audit_id], set_=again))
+
+        await self._connections.write(work)
+
+    async def finish(self, audit_id: str, *, result: AuditResult, counts: Mapping[str, int]) -> None:
+        line = update(audit).where(audit.c.audit_id == audit_id)
+        line = line.values(ended_at=DatabaseNow(), result=result, counts=json.dumps(dict(counts)))
+        await self._connections.write(lambda connection: connection.execute(line))
+
+    async def lines(self, *, limit: int = 50) -> Sequence[AuditLine]:
+        names = [audit.c[name] for name in AuditLine._fields]
+        query = select(*names).order_by(audit.c.began_at.desc(), audit.c.audit_id.desc()).limit(limit)
+
+        def work(connection: Connection) -> list[AuditLine]:
+            return [_audit_line(row) for row in connection.execute(query)]
+
+        return await self._connections.look(work)
+
+
+class SqlWorkerControl:
+    """See ``WorkerOrders`` and ``WorkerControl``."""
+
+    def __init__(self, connections: Connections, *, consumer: str = CONSUMER) -> None:
+        self._connections = connections
+        self._consumer = consumer
+
+    async def pause(self) -> Pause | None:
+        return await self._connections.look(self._pause)
+
+    async def stopped(self, worker: str, reason: str) -> None:
+        values = {"consumer": self._consumer, "worker": worker, "reason": reason.replace("\0", "")}
+
+        def work(connection: Connection) -> None:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            row = dialect.insert(worker_stops).values(
+                **values, stopped_at=DatabaseNow(), seen_at=DatabaseNow()
+            )
+            key = list(worker_stops.primary_key.columns)
+            new = {"reason": row.excluded.reason, "seen_at": row.excluded.seen_at}
+            connection.execute(row.on_conflict_do_update(index_elements=key, set_=new))
+
+        await self._connections.write(work)
+
+    async def still_stopped(self, worker: str) -> bool:
+        table = worker_stops.c
+        seen = update(worker_stops).where(table.consumer == self._consumer, table.worker == worker)
+        seen = seen.values(seen_at=DatabaseNow())
+        return await self._connections.write(lambda connection: connection.execute(seen).rowcount == 1)
+
+    async def gone(self, worker: str) -> None:
+        row = delete(worker_stops).where(
+            worker_stops.c.consumer == self._consumer, worker_stops.c.worker == worker
+        )
+        await self._connections.write(lambda connection: connection.execute(row))
+
+    async def state(self) -> WorkerState:
+        return await self._connections.look(self._state)
+
+    async def order_pause(self, *, who: str, reason: str | None) -> bool:
+        def work(connection: Connection) -> bool:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            row = dialect.insert(worker_pauses).values(
+                consumer=self._consumer, paused_at=DatabaseNow(), who=who, reason=reason
+            )
+            new = row.on_conflict_do_nothing().returning(worker_pauses.c.consumer)
+            return connection.execute(new).first() is not None
+
+        return await self._connections.write(work)
+
+    async def order_resume(self) -> WorkerState:
+        def work(connection: Connection) -> WorkerState:
+            before = self._state(connection)
+            for table in (worker_pauses, worker_stops):
+                connection.execute(delete(table).where(table.c.consumer == self._consumer))
+            return before
+
+        return await self._connections.write(work)
+
+    def _pause(self, connection: Connection) -> Pause | None:
+        columns = [worker_pauses.c[name] for name in Pause._fields]
+        row = connection.execute(select(*columns).where(worker_pauses.c.consumer == self._consumer)).first()
+        return None if row is None else Pause._make(row)
+
+    def _state(self, connection: Connection) -> WorkerState:
+        table = worker_stops.c
+        columns = (table.worker, table.stopped_at, table.reason, DatabaseNow() - table.seen_at)
+        query = select(*columns).where(table.consumer == self._consumer).order_by(table.worker)
+        stops = [
+            WorkerStop(worker, stopped_at, reason, max(0.0, ago / 1_000_000))
+            for worker, stopped_at, reason, ago in connection.execute(query)
+        ]
+        return WorkerState(self._pause(connection), stops)
+
+
+def _audit_line(row: Sequence[object]) -> AuditLine:
+    line = AuditLine._make(row)
+    return line._replace(filters=json.loads(str(line.filters)), counts=json.loads(str(line.counts)))
