@@ -29,6 +29,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "stopping": "A signal, or the end of a task, stops the process.",
     "stopped": "The process has closed everything; exit code.",
     "task_failed": "A task of the process ended, although it never should; the process stops.",
+    "task_cancelled": "A task was not done by the shutdown deadline and was cancelled.",
     "setting_unknown": "A variable of the environment looks like a setting and is none.",
     "library": "A line of a library's own log (uvicorn, aiokafka, …).",
     # Receiver
@@ -36,6 +37,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     # Event log, spool, relay
     "log_unavailable": "The event log does not answer; deliveries go to the spool where there is one.",
     "log_available": "The event log answers again.",
+    "topic_unfit": "The topic, looked at late, is missing or would lose or refuse records.",
     "producer_replaced": "The Kafka producer was given up and a new one made.",
     "circuit_opened": "Deliveries of a partition go straight to the spool.",
     "circuit_closed": "Deliveries of a partition go to Kafka again.",
@@ -60,6 +62,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "voucherify_wait": "A request to Voucherify waits: for the rate limit, or to try again after a failure.",
     "voucherify_unknown_type": "Voucherify's bin holds a type of resource that this version does not know.",
     # Projection, API
+    "projection_unavailable": "The API cannot read the projection yet and tries again.",
     "migrated": "The database's schema was brought up to date.",
     "request": "A request other than a webhook that went wrong on our side.",
 }

@@ -253,8 +253,9 @@ def _explain(error: ValidationError) -> SettingsError:
     """The first problem in one line, without the value: it may be a secret, or hold one."""
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     location = [str(part) for part in problem["loc"]]
-    name = location[2] if location[0] == "projects" and len(location) > 2 else location[0]  # noqa: PLR2004
-    fields = ProjectFields.model_fields if len(location) > 2 else Settings.model_fields  # noqa: PLR2004
+    of_project = location[0] == "projects" and len(location) >= len(("projects", "NAME", "setting"))
+    name = location[2] if of_project else location[0]
+    fields = ProjectFields.model_fields if of_project else Settings.model_fields
     label = ".".join(location[:3]) if len(location) > 1 and location[0] == "projects" else name.upper()
     if problem["type"] == "extra_forbidden":
         close = get_close_matches(name.lower(), fields, n=1)

@@ -34,6 +34,8 @@ SAMPLES: Final[Mapping[str, Callable[..., bytes]]] = {
     "voucher.deleted": voucher_deleted,
     "campaign.deleted": campaign_deleted,
 }
+_REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address to read, not to bind
+"""Where a service that listens everywhere is reached from its own machine."""
 _SHOWN_ANSWERS: Final = 20
 """Up to so many answers are shown one by one; of a longer run only those that are not 2XX."""
 
@@ -135,7 +137,7 @@ def _bodies(what: str, project_id: str) -> Callable[[int], bytes]:
 
 
 def _url(settings: Settings, to: str | None, *, project: str | None, event_name: str | None) -> str:
-    host = settings.host.replace("0.0.0.0", "127.0.0.1") if settings.host != "::" else "::1"  # noqa: S104
+    host = _REACHED_AT.get(settings.host, settings.host)
     base = to or f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
     try:
         url = httpx.URL(base)

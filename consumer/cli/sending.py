@@ -27,7 +27,7 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        return self.status is not None and self.status // 100 == 2  # noqa: PLR2004 - 2XX
+        return self.status is not None and self.status in range(200, 300)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
