@@ -63,7 +63,6 @@ ACTIONS: Final[Mapping[str, str]] = {
     "voucherify_unknown_type": "Voucherify's bin holds a type of resource that this version does not know.",
     # Projection, API
     "projection_unavailable": "The API cannot read the projection yet and tries again.",
-    "migrated": "The database's schema was brought up to date.",
     "request": "A request other than a webhook that went wrong on our side.",
 }
 """Every action that binmirror logs, with its meaning. Closed: a test compares it with code and docs."""
