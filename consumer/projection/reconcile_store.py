@@ -1,0 +1,242 @@
+"""What reconciling keeps in the projection's database, on SQLite and PostgreSQL. See ``reconciling``."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial as bound
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consumer.errors import FencedError, ProjectionUnavailableError
+from consumer.projection import reconcile_statements as statements
+from consumer.projection.database_time import DatabaseNow
+from consumer.projection.engines import open_engine
+from consumer.projection.failures import ConflictError, translated
+from consumer.projection.migrate import ensure_schema
+from consumer.projection.reconcile_tables import leases, reconcile_projects, reconcile_runs
+from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, Marks, Missed, Mode, Run
+from consumer.projection.statements import newest_delivery
+from consumer.projection.tables import checkpoints, counts
+from handlers.changes import LISTED_STATES, Fields
+from schemas.times import Micros
+
+_T = TypeVar("_T")
+
+_FORGOTTEN_AT_ONCE: Final = 20_000
+_WINDOW: Final = 5_000
+
+
+class SqlReconcileStore:
+    """See ``ReconcileStore``. A thread that writes, one transaction after the other, and one that reads."""
+
+    def __init__(self, address: str, *, consumer: str = "projection", generation: int = 1) -> None:
+        self._address = address
+        self._writing = open_engine(address, "write")
+        self._reading = open_engine(address, "read")
+        self._shown = self._writing.shown
+        self._checkpoints = (consumer, generation)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="reconcile-writer")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reconcile-reader")
+
+    async def start(self) -> None:
+        may_migrate = self._writing.kind == "sqlite"
+        ensure = bound(ensure_schema, self._writing, self._address, may_migrate=may_migrate)
+        await asyncio.get_running_loop().run_in_executor(self._writer, ensure)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._writer.shutdown)
+        await asyncio.to_thread(self._reader.shutdown)
+        self._writing.engine.dispose()
+        self._reading.engine.dispose()
+
+    # Leases
+
+    async def acquire(self, project: str, owner: str, seconds: float) -> Lease | str:
+        return await self._write(lambda connection: _acquire(connection, project, owner, seconds))
+
+    async def renew(self, lease: Lease, seconds: float) -> None:
+        await self._write(lambda connection: _fence(connection, lease, seconds))
+
+    async def release(self, lease: Lease) -> None:
+        mine = (leases.c.name == _name(lease.project), leases.c.epoch == lease.epoch)
+        await self._write(lambda connection: connection.execute(update(leases).where(*mine).values(until=0)))
+
+    # Runs
+
+    async def known(self, project: str) -> Known:
+        return await self._read(lambda connection: _known(connection, project))
+
+    async def run(self, project: str, mode: Mode) -> Run | None:
+        return await self._read(lambda connection: _run(connection, project, mode))
+
+    async def begin(self, lease: Lease, mode: Mode, run_id: str, now: Micros) -> Run:
+        return await self._write(lambda connection: _begin(connection, lease, mode, run_id, now))
+
+    async def step(self, lease: Lease, run: Run, marks: Marks) -> None:
+        def work(connection: Connection) -> None:
+            _fence(connection, lease, None)
+            _note(connection, run)
+            for resource_type, ids in marks.items():
+                statements.mark(connection, run, resource_type, ids)
+
+        await self._write(work)
+
+    async def end(self, lease: Lease, run: Run, failure: str | None) -> None:
+        await self._write(lambda connection: _end(connection, lease, run, failure))
+
+    async def forget_marks(self, lease: Lease, *, keep: int | None) -> bool:
+        def work(connection: Connection) -> bool:
+            _fence(connection, lease, None)
+            forgotten = statements.forget(connection, lease.project, keep, _FORGOTTEN_AT_ONCE)
+            return forgotten == _FORGOTTEN_AT_ONCE
+
+        return await self._write(work)
+
+    # The bin
+
+    async def held(self, project: str, keys: Marks) -> Mapping[Key, Held]:
+        def work(connection: Connection) -> Mapping[Key, Held]:
+            found: dict[Key, Held] = {}
+            for resource_type, ids in keys.items():
+                for resource_id, state, entry_id, created_at, *rest in statements.held(
+                    connection, project, resource_type, ids
+                ):
+                    fields = None if created_at is None else Fields(created_at, *rest)
+                    found[resource_type, resource_id] = Held(state, entry_id, fields)
+            return found
+
+        return await self._read(work)
+
+    async def absent(self, run: Run, *, older_than: Micros, after: Key | None) -> Absent:
+        return await self._read(
+            lambda connection: statements.absent(connection, run, older_than, after, _WINDOW)
+        )
+
+    async def listed(self, project: str) -> int:
+        of = (counts.c.kind == "entries", counts.c.project == project, counts.c.state.in_(LISTED_STATES))
+        total = select(func.coalesce(func.sum(counts.c.rows), 0)).where(*of)
+        return await self._read(lambda connection: int(connection.scalar(total) or 0))
+
+    async def positions(self) -> Mapping[int, int]:
+        consumer, generation = self._checkpoints
+        rows = select(checkpoints.c.log_partition, checkpoints.c.next_offset).where(
+            checkpoints.c.consumer == consumer, checkpoints.c.generation == generation
+        )
+        return await self._read(lambda connection: {row[0]: row[1] for row in connection.execute(rows)})
+
+    async def missed(self, project: str, *, since: Micros, until: Micros) -> Missed:
+        def work(connection: Connection) -> Missed:
+            number, oldest, newest = statements.missed(connection, project, since, until)
+            return Missed(number, oldest, newest, connection.scalar(newest_delivery(project)))
+
+        return await self._read(work)
+
+    # On the threads
+
+    async def _write(self, work: Callable[[Connection], _T]) -> _T:
+        def transaction() -> _T:
+            try:
+                with translated(self._shown), self._writing.engine.begin() as connection:
+                    return work(connection)
+            except ConflictError as error:
+                raise ProjectionUnavailableError(str(error)) from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer, transaction)
+
+    async def _read(self, work: Callable[[Connection], _T]) -> _T:
+        def connected() -> _T:
+            with translated(self._shown), self._reading.engine.connect() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reader, connected)
+
+
+def _name(project: str) -> str:
+    return f"reconcile/{project}"
+
+
+def _acquire(connection: Connection, project: str, owner: str, seconds: float) -> Lease | str:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    name = _name(project)
+    connection.execute(
+        dialect.insert(leases).values(name=name, owner="", epoch=0, until=0).on_conflict_do_nothing()
+    )
+    free = or_(leases.c.until < DatabaseNow(), leases.c.owner == owner)
+    epoch = connection.scalar(
+        update(leases)
+        .where(leases.c.name == name, free)
+        .values(owner=owner, epoch=leases.c.epoch + 1, until=DatabaseNow() + round(seconds * 1_000_000))
+        .returning(leases.c.epoch)
+    )
+    if epoch is not None:
+        return Lease(project, owner, epoch)
+    return str(connection.scalar(select(leases.c.owner).where(leases.c.name == name)))
+
+
+def _fence(connection: Connection, lease: Lease, seconds: float | None) -> None:
+    """Hold the lease's row until the transaction ends; extend it. Raises FencedError."""
+    until = leases.c.until if seconds is None else DatabaseNow() + round(seconds * 1_000_000)
+    mine = (leases.c.name == _name(lease.project), leases.c.epoch == lease.epoch, leases.c.until > 0)
+    if connection.execute(update(leases).where(*mine).values(until=until)).rowcount != 1:
+        raise FencedError(f"another process reconciles project {lease.project} by now")
+
+
+def _known(connection: Connection, project: str) -> Known:
+    columns = [reconcile_projects.c[name] for name in Known._fields[1:]]
+    row = connection.execute(
+        select(DatabaseNow(), *columns).where(reconcile_projects.c.project == project)
+    ).first()
+    if row is not None:
+        return Known._make(row)
+    return Known(int(connection.scalar(select(DatabaseNow())) or 0))
+
+
+def _run(connection: Connection, project: str, mode: Mode) -> Run | None:
+    columns = [reconcile_runs.c[name] for name in Run._fields]
+    row = connection.execute(
+        select(*columns).where(reconcile_runs.c.project == project, reconcile_runs.c.mode == mode)
+    ).first()
+    return None if row is None else Run(*row[:-1], tally=json.loads(row[-1]))
+
+
+def _begin(connection: Connection, lease: Lease, mode: Mode, run_id: str, now: Micros) -> Run:
+    _fence(connection, lease, None)
+    latest = connection.scalar(
+        select(func.max(reconcile_runs.c.started_at)).where(reconcile_runs.c.project == lease.project)
+    )
+    run = Run(lease.project, mode, run_id, max(now, (latest or 0) + 1), "reading", None, {})
+    if mode == "incremental":
+        run = run._replace(position=_known(connection, lease.project).position)
+    _note(connection, run)
+    return run
+
+
+def _note(connection: Connection, run: Run) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    values = {**run._asdict(), "tally": json.dumps(dict(run.tally)), "updated_at": DatabaseNow()}
+    new = dialect.insert(reconcile_runs).values(values)
+    changed = {name: value for name, value in values.items() if name not in {"project", "mode"}}
+    connection.execute(new.on_conflict_do_update(index_elements=["project", "mode"], set_=changed))
+
+
+def _end(connection: Connection, lease: Lease, run: Run, failure: str | None) -> None:
+    _fence(connection, lease, None)
+    _note(connection, run)
+    if run.mode == "report":
+        return
+    full, done = run.mode == "full", run.phase == "done"
+    known = _known(connection, run.project)
+    values: dict[str, object] = {"tried_at": DatabaseNow(), "failure": failure}
+    if full:
+        values["full_tried_at"] = DatabaseNow()
+    if done:
+        values |= {"done_at": DatabaseNow(), "position": run.position or known.position}
+    if done and full:
+        values |= {"full_done_at": DatabaseNow(), "full_entries": run.tally.get("read", 0)}
+        values["first_full_at"] = known.first_full_at or run.started_at
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = dialect.insert(reconcile_projects).values(project=run.project, **values)
+    connection.execute(new.on_conflict_do_update(index_elements=["project"], set_=values))
