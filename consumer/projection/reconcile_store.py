@@ -16,10 +16,9 @@ from consumer.projection.database_time import DatabaseNow
 from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError, translated
 from consumer.projection.migrate import ensure_schema
-from consumer.projection.reconcile_tables import leases, reconcile_projects, reconcile_runs
 from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, Marks, Missed, Mode, Run
 from consumer.projection.statements import newest_delivery
-from consumer.projection.tables import checkpoints, counts
+from consumer.projection.tables import checkpoints, counts, leases, reconcile_projects, reconcile_runs
 from handlers.changes import LISTED_STATES, Fields
 from schemas.times import Micros
 
