@@ -126,9 +126,10 @@ class Service:
             assert self.alive(), self.log.read_text()[-4000:]
             async with httpx.AsyncClient(base_url=self.url) as client:
                 try:
-                    return (await client.get("/health/ready", timeout=5)).status_code == 200
+                    response = await client.get("/health/ready", timeout=5)
                 except httpx.TransportError:
                     return False
+                return response.status_code == 200 and response.json()["status"] == "ready"
 
         await until(says_ready, f"{self.url} is ready")
         return self

@@ -105,6 +105,7 @@ def _health_routes(health: HealthRoutes, metrics: Metrics) -> dict[str, Endpoint
     return {
         "/health/live": health.live,
         "/health/ready": health.ready,
+        "/health/ready/{role}": health.role_ready,
         "/health": health.report,
         "/metrics": show_metrics,
     }

@@ -1,10 +1,11 @@
-"""How the process is doing: ``/health/live``, ``/health/ready``, ``/health``."""
+"""How the process is doing: ``/health/live``, ``/health/ready``, ``/health/ready/{role}``, ``/health``."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +19,11 @@ CHECK_SECONDS: Final = 3.0
 
 
 class HealthRoutes:
-    """The three endpoints. Readiness is each role's own; the answer is ready when all present ones are."""
+    """The endpoints. Readiness is each role's own.
+
+    A load balancer asks ``/health/ready`` whether to send deliveries here: where there is a receiver, its
+    word alone decides, whatever trouble the other roles of the process have.
+    """
 
     def __init__(
         self,
@@ -39,18 +44,16 @@ class HealthRoutes:
     async def ready(self, request: Request) -> Response:
         """200, or 503 with the roles that are not ready: one line each, no details."""
         found = await self._check_all()
-        roles = {role: {"ready": health.ready, "summary": health.summary} for role, health in found.items()}
-        failing = [f"{role}: {health.summary}" for role, health in found.items() if not health.ready]
-        if not failing:
-            return _json(200, {"status": "ready", "roles": roles})
-        problem = {
-            "code": 503,
-            "key": "not_ready",
-            "message": "Not ready",
-            "details": "; ".join(failing),
-            "request_id": request.state.request_id,
-        }
-        return _json(503, {**problem, "status": "not_ready", "roles": roles})
+        deciding = {"receiver": found["receiver"]} if "receiver" in found else found
+        return _readiness(request, found, deciding)
+
+    async def role_ready(self, request: Request) -> Response:
+        """The same of one role; 404 when this process does not have it."""
+        role = next((role for role in self._checks if role == request.path_params["role"]), None)
+        if role is None:
+            raise HTTPException(404)
+        found = {role: await self._check(role)}
+        return _readiness(request, found, found)
 
     async def report(self, request: Request) -> Response:
         """Everything there is to know, for holders of any project's credentials. Always 200."""
@@ -78,6 +81,22 @@ class HealthRoutes:
         except Exception as error:  # noqa: BLE001 - one role's fault must not hide how the others are
             self._log.error("request", route="health", role=role, exc_info=error)
             return Health(ready=False, summary=f"the check failed: {type(error).__name__}", details={})
+
+
+def _readiness(request: Request, found: Mapping[Role, Health], deciding: Mapping[Role, Health]) -> Response:
+    roles = {role: {"ready": health.ready, "summary": health.summary} for role, health in found.items()}
+    failing = [f"{role}: {health.summary}" for role, health in deciding.items() if not health.ready]
+    if not failing:
+        status = "ready" if all(health.ready for health in found.values()) else "degraded"
+        return _json(200, {"status": status, "roles": roles})
+    problem = {
+        "code": 503,
+        "key": "not_ready",
+        "message": "Not ready",
+        "details": "; ".join(failing),
+        "request_id": request.state.request_id,
+    }
+    return _json(503, {**problem, "status": "not_ready", "roles": roles})
 
 
 def _json(status: int, body: Mapping[str, object]) -> Response:

@@ -52,14 +52,34 @@ async def test_ready() -> None:
 
 async def test_one_role_not_ready() -> None:
     """One role's trouble is told apart from the others' health."""
-    response = await Web(health={"receiver": well, "worker": unwell}).get("/health/ready")
+    response = await Web(health={"api": well, "worker": unwell}).get("/health/ready")
     assert is_error(response, 503, "not_ready")
     assert response.json()["status"] == "not_ready"
-    assert response.json()["roles"]["receiver"]["ready"] is True
+    assert response.json()["roles"]["api"]["ready"] is True
     assert response.json()["roles"]["worker"] == {
         "ready": False,
         "summary": "PostgreSQL is away; it is tried again",
     }
+
+
+async def test_others_never_take_the_receiver_out() -> None:
+    """Where there is a receiver, its readiness alone decides; the others' trouble is told all the same."""
+    response = await Web(health={"receiver": well, "worker": unwell}).get("/health/ready")
+    assert response.status_code == 200
+    assert response.json()["status"] == "degraded"
+    assert response.json()["roles"]["worker"]["ready"] is False
+    response = await Web(health={"receiver": unwell, "worker": well}).get("/health/ready")
+    assert is_error(response, 503, "not_ready")
+
+
+async def test_readiness_of_one_role() -> None:
+    """Each role answers for itself; one that the process does not have is not found."""
+    web = Web(health={"receiver": well, "worker": unwell})
+    assert (await web.get("/health/ready/receiver")).status_code == 200
+    response = await web.get("/health/ready/worker")
+    assert is_error(response, 503, "not_ready")
+    assert response.json()["details"] == "worker: PostgreSQL is away; it is tried again"
+    assert is_error(await web.get("/health/ready/api"), 404, "not_found")
 
 
 async def test_no_roles_but_http() -> None:
@@ -78,11 +98,11 @@ async def test_no_roles_but_http() -> None:
 )
 async def test_failing_check(error: Exception, summary: str, *, logged: bool) -> None:
     """A check that raises is a role that is not ready; a bug's text stays in the log."""
-    web = Web(health={"receiver": well, "api": raising(error)})
+    web = Web(health={"worker": well, "api": raising(error)})
     response = await web.get("/health/ready")
     assert response.status_code == 503
     assert response.json()["roles"]["api"] == {"ready": False, "summary": summary}
-    assert response.json()["roles"]["receiver"]["ready"] is True
+    assert response.json()["roles"]["worker"]["ready"] is True
     assert bool(web.lines) is logged
 
 
