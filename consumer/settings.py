@@ -201,7 +201,8 @@ def _cross_check(settings: Settings) -> None:
         other = seen.setdefault(project.api_app_id or f"\0{name}", name)
         if other != name:
             raise _error(f"projects.{name}.api_app_id", f"is also that of projects.{other}")
-    for name, fields in (settings.projects or {"": settings}).items():
+    tables: Mapping[str, ProjectFields] = settings.projects or {"": settings}
+    for name, fields in tables.items():
         _check_voucherify(name, fields)
     if isinstance(settings.event_log, KafkaAddress):
         _check_kafka(settings)
