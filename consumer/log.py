@@ -61,6 +61,12 @@ ACTIONS: Final[Mapping[str, str]] = {
     # Voucherify's API
     "voucherify_wait": "A request to Voucherify waits: for the rate limit, or to try again after a failure.",
     "voucherify_unknown_type": "Voucherify's bin holds a type of resource that this version does not know.",
+    # Reconcile
+    "reconcile_started": "Voucherify's bin is being read and compared with the mirror.",
+    "reconcile_ended": "A reconcile run came to its end: what it found.",
+    "reconcile_failed": "A reconcile run could not go on: why. It is taken up again later.",
+    "reconcile_retry": "A server is away; the reconcile run waits and tries again.",
+    "webhook_missed": "Vouchers or campaigns were deleted at Voucherify and no webhook told of it.",
     # Projection, API
     "projection_unavailable": "The API cannot read the projection yet and tries again.",
     "request": "A request other than a webhook that went wrong on our side.",

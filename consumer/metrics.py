@@ -122,6 +122,34 @@ class Metrics:
             "1 when the worker has stopped until a person decides; /health says why.",
             registry=registry,
         )
+        # Reconcile
+        self.reconcile_runs = Counter(
+            "binmirror_reconcile_runs_total",
+            "Reconcile runs by outcome: done, failed, stopped (so many entries are missing that a person "
+            "decides).",
+            ["project", "outcome"],
+            registry=registry,
+        )
+        self.reconcile_entries = Counter(
+            "binmirror_reconcile_entries_total",
+            "Entries of Voucherify's bin by finding: read, same, lacking, real_id, confirmed, changed, back, "
+            "vanished, purged_here_only, skipped.",
+            ["project", "finding"],
+            registry=registry,
+        )
+        self.reconcile_done = Gauge(
+            "binmirror_reconcile_last_done_timestamp_seconds",
+            "Unix time when this process last completed a run, by mode: full, incremental.",
+            ["project", "mode"],
+            registry=registry,
+        )
+        self.webhook_missed = Gauge(
+            "binmirror_webhook_missed_entries",
+            "Vouchers and campaigns deleted within the last day, more than an hour ago, that no webhook told "
+            "of; at most 1000. Above 0 the webhook may be disabled: `binmirror status` says what to do.",
+            ["project"],
+            registry=registry,
+        )
         # API
         self.requests = Counter(
             "binmirror_http_requests_total",

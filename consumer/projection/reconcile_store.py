@@ -198,7 +198,7 @@ def _run(connection: Connection, project: str, mode: Mode) -> Run | None:
     row = connection.execute(
         select(*columns).where(reconcile_runs.c.project == project, reconcile_runs.c.mode == mode)
     ).first()
-    return None if row is None else Run(*row[:-1], tally=json.loads(row[-1]))
+    return None if row is None else Run._make((*row[:-1], json.loads(row[-1])))
 
 
 def _begin(connection: Connection, lease: Lease, mode: Mode, run_id: str, now: Micros) -> Run:

@@ -11,8 +11,9 @@ from handlers.changes import Fields, State
 from schemas.times import Micros
 
 Mode: TypeAlias = Literal["full", "incremental", "report"]
-Phase: TypeAlias = Literal["reading", "missing", "stopped", "done"]
-"""reading: Voucherify's bin; missing: asking again for what was not in it; stopped: a person decides."""
+Phase: TypeAlias = Literal["reading", "missing", "stopped", "failed", "done"]
+"""reading: Voucherify's bin; missing: asking again for what was not in it; stopped: a person decides; failed:
+not to be taken up again."""
 Marks: TypeAlias = Mapping[str, Sequence[str]]
 """Resource type → resource ids."""
 Key: TypeAlias = tuple[str, str]

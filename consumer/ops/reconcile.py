@@ -1,0 +1,112 @@
+"""Makes the mirror agree with Voucherify's bin: reads it, compares, appends what it finds to the event log.
+
+A run can be cut anywhere, by ``kill -9`` too, and taken up by any process: its position and what it has seen
+are noted in one transaction, after its findings are durable. Their ids carry the run, so that a finding told
+twice counts once. Entries are matched by project, type and resource id, never by the order of ids.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from consumer.errors import BinmirrorError, FencedError
+from consumer.ops.reconcile_lease import LEASE_SECONDS, HeldLease, holding
+from consumer.ops.reconcile_pages import overlapping
+from consumer.ops.reconcile_report import Progress, Report
+from consumer.ops.reconcile_work import Tools, Work
+from consumer.projection.reconciling import Known, Mode, Run
+from consumer.voucherify.errors import ProtocolError
+from schemas.times import Micros
+
+RESUMABLE: Final[Micros] = 7 * 86_400 * 1_000_000
+"""How old a run may be to be taken up again."""
+
+
+class Reconciler:
+    """Reconciles one project."""
+
+    def __init__(self, project: str, tools: Tools, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self._project = project
+        self._tools = tools
+        self._lease_seconds = lease_seconds
+
+    async def run(
+        self,
+        wish: Mode,
+        *,
+        owner: str,
+        force: bool = False,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> Report:
+        """Take up the latest run of this mode, or start one, and bring it to its end.
+
+        ``incremental`` becomes ``full`` for as long as none has been completed. ``force``: take entries for
+        gone however many they are. ``report`` tells of the drift and changes nothing in the mirror.
+
+        Raises:
+            BusyError: another process is at it.
+            FencedError: another process has taken over.
+            VoucherifyError: Voucherify cannot be read; the run can be taken up later.
+            LogUnavailableError, ProjectionUnavailableError: likewise.
+
+        """
+        tools = self._tools
+        async with holding(
+            tools.store,
+            self._project,
+            owner,
+            clock=tools.clock,
+            log=tools.log,
+            seconds=self._lease_seconds,
+        ) as held:
+            known = await tools.store.known(self._project)
+            run, resumed = await self._begin(held, known, wish, force=force)
+            work = Work(tools, held, known, run, resumed=resumed, watch=watch)
+            try:
+                report = await work.carry_out(force=force)
+            except FencedError:
+                raise
+            except BinmirrorError as error:
+                await self._note_failure(held, work.run, error)
+                raise
+        self._tell(report)
+        return report
+
+    async def _begin(self, held: HeldLease, known: Known, wish: Mode, *, force: bool) -> tuple[Run, bool]:
+        mode: Mode = "full" if wish == "incremental" and known.first_full_at is None else wish
+        now = self._tools.clock.now()
+        run = await self._tools.store.run(self._project, mode)
+        if run is not None and now - run.started_at < RESUMABLE:
+            if run.phase in {"reading", "missing"}:
+                return _with_overlap(run), True
+            if run.phase == "stopped" and force:
+                return run._replace(phase="missing"), True
+        run_id = f"rec_{now:x}_{secrets.token_hex(4)}"
+        run = await self._tools.store.begin(held.lease, mode, run_id, now)
+        self._tools.log.info("reconcile_started", project=self._project, mode=mode, run_id=run_id)
+        return _with_overlap(run), False
+
+    async def _note_failure(self, held: HeldLease, run: Run, error: BinmirrorError) -> None:
+        self._tools.metrics.reconcile_runs.labels(self._project, "failed").inc()
+        self._tools.log.error(
+            "reconcile_failed", project=self._project, mode=run.mode, run_id=run.run_id, reason=str(error)
+        )
+        if isinstance(error, ProtocolError):
+            run = run._replace(phase="failed")  # where it stands may be nonsense
+        try:
+            await self._tools.store.end(held.lease, run, str(error))
+        except BinmirrorError as another:
+            self._tools.log.warning("reconcile_retry", project=self._project, reason=str(another))
+
+    def _tell(self, report: Report) -> None:
+        self._tools.metrics.reconcile_runs.labels(self._project, report.outcome).inc()
+        if report.outcome == "done" and report.mode != "report":
+            done = self._tools.metrics.reconcile_done.labels(self._project, report.mode)
+            done.set(self._tools.clock.now() / 1_000_000)
+        self._tools.log.info("reconcile_ended", **report.as_dict())
+
+
+def _with_overlap(run: Run) -> Run:
+    if run.mode == "incremental" and not run.tally:
+        return run._replace(position=overlapping(run.position))
+    return run

@@ -1,0 +1,252 @@
+"""One process's share of a reconcile run: reading Voucherify's bin, then asking again for what is missing."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from consumer.clock import Clock
+from consumer.eventlog.base import Producer
+from consumer.log import Logger
+from consumer.metrics import Metrics
+from consumer.ops.reconcile_findings import NEWS, by_type, judge, latest, observed, storable, vanished
+from consumer.ops.reconcile_lease import HeldLease
+from consumer.ops.reconcile_output import Output, patiently
+from consumer.ops.reconcile_pages import Group, read_ahead
+from consumer.ops.reconcile_report import Progress, Report
+from consumer.projection.reconciling import Absent, Held, Key, Known, ReconcileStore, Run
+from consumer.types import NewRecord
+from consumer.voucherify.client import VoucherifyClient
+from schemas.times import Micros
+from schemas.voucherify_bin import BinEntry
+
+_T = TypeVar("_T")
+
+YOUNG: Final[Micros] = 600_000_000
+"""Entries younger than this are never taken for gone: Voucherify's listing may not show them yet."""
+SHARE: Final = 0.05
+_TURN: Final = 100
+HANDFUL: Final = 20
+"""More entries than this and than that share of the mirror are not taken for gone at once, unless forced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run works with; started and closed by whoever made them."""
+
+    client: VoucherifyClient
+    store: ReconcileStore
+    producer: Producer
+    clock: Clock
+    log: Logger
+    metrics: Metrics
+    pause: float = 0.0
+    """Seconds between two portions of about a thousand entries, for others to work in."""
+
+
+class Work:
+    """Carries a run on from where it stands; ``run`` says how far it has come."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        held: HeldLease,
+        known: Known,
+        run: Run,
+        *,
+        resumed: bool,
+        watch: Callable[[Progress], None] | None,
+    ) -> None:
+        self.run = run
+        self._tools = tools
+        self._project = run.project
+        self._lease = held
+        self._resumed = resumed
+        self._watch = watch
+        self._whole = run.mode != "incremental"
+        self._writes = run.mode != "report"
+        self._expected = known.full_entries if self._whole else None
+        self._began = tools.clock.monotonic()
+        self._read_before = run.tally.get("read", 0)
+        self._read_now = 0
+        self._output = Output(
+            tools.producer, tools.store, clock=tools.clock, log=tools.log, project=run.project
+        )
+        self._listed = 0
+        self._missing = 0
+        self._words: str | None = None
+
+    async def carry_out(self, *, force: bool) -> Report:
+        """Everything that is left of the run."""
+        store = self._tools.store
+        self._listed = await self._patiently(lambda: store.listed(self._project))
+        if self._whole and self._expected is None:
+            self._expected = self._listed or None
+        if self.run.phase == "reading":
+            if self._whole:
+                await self._forget_marks(keep=self.run.started_at)
+            await self._read()
+        if not await self._output.applied():
+            self._words = "the worker stands still: what was found shows in the bin once it goes on"
+        if self._whole:
+            await self._look_for_missing(force=force)
+        if self.run.phase != "stopped":
+            self.run = self.run._replace(phase="done")
+        failure = self._words if self.run.phase == "stopped" else None
+        await self._patiently(lambda: store.end(self._lease.lease, self.run, failure))
+        if self._whole and self.run.phase == "done":
+            await self._forget_marks(keep=None)
+        return self._report()
+
+    def _report(self) -> Report:
+        run = self.run
+        return Report(
+            project=run.project,
+            mode=run.mode,
+            run_id=run.run_id,
+            outcome="stopped" if run.phase == "stopped" else "done",
+            started_at=run.started_at,
+            resumed=self._resumed,
+            seconds=self._tools.clock.monotonic() - self._began,
+            tally=run.tally,
+            listed=self._listed,
+            missing=self._missing,
+            words=self._words,
+        )
+
+    # Reading
+
+    async def _read(self) -> None:
+        pages = self._tools.client.pages(self.run.position)
+        async for group in read_ahead(pages, self._tools.clock, self._saw_page):
+            await self._take(group)
+            if self._tools.pause:
+                await self._tools.clock.sleep(self._tools.pause)
+
+    async def _take(self, group: Group) -> None:
+        """Compare a portion, append what is found, then note all of it at once."""
+        entries = latest(group.entries)
+        held = await self._held(entries)
+        found = Counter({"read": len(group.entries)})
+        records = await self._compare(entries, held, found)
+        await self._append(records)
+        position = group.resume_id or self.run.position
+        phase = self.run.phase if not group.last else "missing"
+        run = self.run._replace(position=position, phase=phase)
+        await self._step(run, found, by_type(held) if self._whole else {})
+
+    async def _compare(
+        self, entries: Mapping[Key, BinEntry], held: Mapping[Key, Held], found: Counter[str]
+    ) -> list[NewRecord]:
+        records = []
+        now = self._tools.clock.now()
+        for number, (key, entry) in enumerate(entries.items(), 1):
+            if number % _TURN == 0:
+                await asyncio.sleep(0)  # others wait for the loop: deliveries, for example
+            finding = judge(entry, held.get(key)) if storable(entry) else "skipped"
+            if finding in NEWS:
+                record = observed(entry, self.run, now)
+                if record is None:
+                    finding = "skipped"
+                else:
+                    records.append(record)
+            found[finding] += 1
+        return records
+
+    async def _held(self, entries: Mapping[Key, BinEntry]) -> Mapping[Key, Held]:
+        wanted = by_type(key for key, entry in entries.items() if storable(entry))
+        return await self._patiently(lambda: self._tools.store.held(self._project, wanted))
+
+    def _saw_page(self, entries: int) -> None:
+        self._read_now += entries
+        if self._watch is not None:
+            self._watch(
+                Progress(
+                    project=self._project,
+                    mode=self.run.mode,
+                    phase=self.run.phase,
+                    read=self._read_before + self._read_now,
+                    expected=self._expected,
+                    read_now=self._read_now,
+                    seconds=self._tools.clock.monotonic() - self._began,
+                    per_minute=self._tools.client.rate(),
+                )
+            )
+
+    # What is missing
+
+    async def _look_for_missing(self, *, force: bool) -> None:
+        self._missing = 0
+        after: Key | None = None
+        while True:
+            absent = await self._absent(after)
+            self._missing += len(absent.keys)
+            if absent.after is None:
+                break
+            after = absent.after
+        nothing = self.run.tally.get("read", 0) == 0
+        allowed = 0 if nothing else max(HANDFUL, round(SHARE * self._listed))
+        if self._missing > allowed and not force and self._writes:
+            self.run = self.run._replace(phase="stopped")
+            self._words = _too_many(self._missing, self._listed, empty=nothing)
+            return
+        after = None
+        while self._missing:
+            absent = await self._absent(after)
+            await self._ask_again(absent.keys)
+            if absent.after is None:
+                break
+            after = absent.after
+
+    async def _absent(self, after: Key | None) -> Absent:
+        older_than = self.run.started_at - YOUNG
+        return await self._patiently(
+            lambda: self._tools.store.absent(self.run, older_than=older_than, after=after)
+        )
+
+    async def _ask_again(self, keys: Sequence[Key]) -> None:
+        """Say that they vanished, unless Voucherify has them after all."""
+        for resource_type, ids in by_type(keys).items():
+            entries = await self._tools.client.find(resource_type, ids)
+            again = {(resource_type, resource_id): entry for resource_id, entry in entries.items()}
+            found = Counter[str]()
+            records = await self._compare(again, await self._held(again), found)
+            now = self._tools.clock.now()
+            gone = [(resource_type, resource_id) for resource_id in ids if resource_id not in entries]
+            records += [vanished(key, self.run, now) for key in gone]
+            found["vanished"] += len(gone)
+            await self._append(records)
+            await self._step(self.run, found, {})
+
+    # Noting
+
+    async def _append(self, records: Sequence[NewRecord]) -> None:
+        if records and self._writes:
+            self._lease.check()
+            await self._output.append(records)
+
+    async def _step(self, run: Run, found: Mapping[str, int], marks: Mapping[str, Sequence[str]]) -> None:
+        run = run._replace(tally=dict(Counter(run.tally) + Counter(found)))
+        await self._patiently(lambda: self._tools.store.step(self._lease.lease, run, marks))
+        self.run = run
+        if self._writes:
+            for name, number in found.items():
+                self._tools.metrics.reconcile_entries.labels(self._project, name).inc(number)
+
+    async def _forget_marks(self, *, keep: Micros | None) -> None:
+        while await self._patiently(lambda: self._tools.store.forget_marks(self._lease.lease, keep=keep)):
+            self._lease.check()
+
+    async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        tools = self._tools
+        return await patiently(work, clock=tools.clock, log=tools.log, project=self._project)
+
+
+def _too_many(missing: int, listed: int, *, empty: bool) -> str:
+    what = "lists nothing at all" if empty else f"does not list {missing:,} of the {listed:,} entries here"
+    return (
+        f"Voucherify {what}. So many at once look like wrong credentials, a missing permission or another "
+        "project's bin, so none was taken for gone. If they were really deleted for good, run "
+        "`binmirror reconcile --full --force`"
+    )
