@@ -18,6 +18,8 @@ FOUND: Final = 1
 WRONG_USAGE: Final = 2
 AWAY: Final = 3
 """A server does not answer."""
+INTERRUPTED: Final = 130
+"""Ctrl-C."""
 _UNWRAPPED: Final = 400
 
 ConfigOption: TypeAlias = Annotated[

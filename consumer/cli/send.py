@@ -15,6 +15,7 @@ from consumer.cli.common import (
     AWAY,
     DONE,
     FOUND,
+    INTERRUPTED,
     ConfigOption,
     JsonOption,
     as_json,
@@ -113,9 +114,16 @@ def deliver(
     key = secret.encode() if secret is not None else _secret_of(settings, project)
     show = Show(count=count, json_lines=json_lines)
     sender = Sender(url, key, on_answer=show.answer)
+    interrupted = False
     with show.progress:
-        summary = run_async(sender.send(bodies, count=count, rate=rate, concurrency=concurrency))
+        try:
+            run_async(sender.send(bodies, count=count, rate=rate, concurrency=concurrency))
+        except KeyboardInterrupt:
+            interrupted = True
+    summary = sender.summary
     show.summary(summary, url)
+    if interrupted:
+        return INTERRUPTED
     if summary.accepted == summary.sent:
         return DONE
     return FOUND if summary.answered else AWAY
@@ -190,6 +198,7 @@ class Show:
         self.progress.advance(self._task)
         if self._json_lines:
             sys.stdout.write(as_json(answer.as_dict()) + "\n")
+            sys.stdout.flush()
         elif self._each or not answer.accepted:
             status = "no answer" if answer.status is None else str(answer.status)
             color = "green" if answer.accepted else "red"

@@ -1,6 +1,8 @@
 """The commands, as users type them, against a running service and after it."""
 
+import asyncio
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import httpx
 import pytest
 
 from schemas.samples import voucher_deleted
-from tests.stack import CREDENTIALS, Service, Stack, clean_env, deliver, in_bin, running
+from tests.stack import CREDENTIALS, SECRET, Service, Stack, clean_env, deliver, in_bin, running
 
 
 def binmirror(service: Service, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -88,6 +90,35 @@ def check_events(service: Service) -> None:
     assert rows[0]["event_id"] == "evvou_marker"
     shown = json.loads(binmirror(service, "events", "show", "evvou_marker", "--json").stdout)
     assert shown["body"]["data"]["voucher"]["code"] == "MARKER"
+
+
+def sending_for_long(service: Service) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "consumer", "send", "--count", "1000", "--rate", "10", "--json"]
+    return subprocess.Popen(
+        [*command, "--to", service.url, "--secret", SECRET.decode()],
+        env=clean_env(),
+        cwd=service.stack.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def test_send_is_interrupted(sqlite_stack: Stack) -> None:
+    """Ctrl-C ends a long run with what was sent so far, without a traceback."""
+    service = sqlite_stack.service("receiver")
+    with running(service):
+        await service.live()
+        with sending_for_long(service) as sending:
+            assert sending.stdout is not None
+            assert sending.stderr is not None
+            first = await asyncio.to_thread(sending.stdout.readline)
+            sending.send_signal(signal.SIGINT)
+            rest, error = await asyncio.to_thread(sending.communicate)
+        assert json.loads(first)["status"] == 202
+        summary = json.loads(rest.splitlines()[-1])
+        assert 1 <= summary["sent"] < 1000
+        assert (sending.returncode, error) == (130, "")
 
 
 async def test_events_that_are_not_there(sqlite_stack: Stack) -> None:
