@@ -104,7 +104,7 @@ async def test_a_new_log_in_place_of_the_old(sqlite_stack: Stack) -> None:
             old.unlink(missing_ok=True)
         service.start()
         await service.live()
-        await stopped_worker_says(service, "another log")
+        await stopped_worker_says(service, "built from the event log")
 
 
 @pytest.mark.kafka
