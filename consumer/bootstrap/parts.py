@@ -107,6 +107,21 @@ def projection_reader(settings: Settings) -> ProjectionReader:
     return SqlProjectionReader(projection_address(settings))
 
 
+def direct_producer(settings: Settings, *, clock: Clock, metrics: Metrics) -> SqliteProducer | KafkaProducer:
+    """Appends to the event log itself, never to a spool: for own events, which can be told again."""
+    address = settings.event_log
+    if isinstance(address, SqliteAddress):
+        make_folder(address.path)
+        return SqliteProducer(address.path, clock=clock, metrics=metrics, deadline=settings.publish_deadline)
+    return KafkaProducer(
+        kafka_connection(settings, address),
+        deadline=settings.publish_deadline,
+        max_record_bytes=topic_wishes(settings)["max_message_bytes"],
+        clock=clock,
+        metrics=metrics,
+    )
+
+
 class Parts:
     """Makes the parts of a running service; starts none of them."""
 
@@ -118,21 +133,11 @@ class Parts:
 
     def producer(self) -> tuple[Producer, SideTask | None]:
         """What takes deliveries, and the task that relays its spool, if it has one."""
-        settings, address = self._settings, self._settings.event_log
-        if isinstance(address, SqliteAddress):
-            make_folder(address.path)
-            producer = SqliteProducer(
-                address.path, clock=self._clock, metrics=self._metrics, deadline=settings.publish_deadline
-            )
-            return producer, None
+        settings = self._settings
+        kafka = direct_producer(settings, clock=self._clock, metrics=self._metrics)
+        if isinstance(kafka, SqliteProducer):
+            return kafka, None
         make_folder(settings.spool)
-        kafka = KafkaProducer(
-            kafka_connection(settings, address),
-            deadline=settings.publish_deadline,
-            max_record_bytes=topic_wishes(settings)["max_message_bytes"],
-            clock=self._clock,
-            metrics=self._metrics,
-        )
         spool = Spool(settings.spool, metrics=self._metrics, clock=self._clock)
         spooling = SpoolingProducer(
             kafka,
