@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from consumer.projection.base import Batch, BatchResult, Checkpoint, Outcome
+from consumer.projection.base import Batch, BatchResult, Checkpoint, Decision, Outcome
 from consumer.projection.store import SqlProjectionWriter
 from handlers.changes import Change, Fields, ResourceKey
 from schemas.events import Delivery, Event, Failure
@@ -24,7 +24,8 @@ class Said(NamedTuple):
 
     event_id: str = "e1"
     kind: str = "deleted"
-    """deleted, in_bin, vanished, purged: applied. ignored: recorded only. failed: cannot be applied."""
+    """deleted, in_bin, vanished, purged: applied. ignored: recorded only. failed: cannot be applied.
+    redriven, discarded: decisions about the event that ``name`` names."""
     resource_id: str = "v1"
     name: str = "CODE"
     occurred: float = 0
@@ -70,6 +71,10 @@ def interpret(delivery: Delivery, offset: int) -> Outcome:
         return Outcome(event, "failed", (), delivery.body, offset)
     if said.kind == "ignored":
         return Outcome(event, "ignored", (), delivery.body, offset)
+    if said.kind in {"redriven", "discarded"}:
+        action: Any = said.kind
+        decision = Decision(action, said.name, event.occurred_at, said.user, said.parent)
+        return Outcome(event, "applied", (), delivery.body, offset, decision)
     return Outcome(event, "applied", (_change(said, event),), delivery.body, offset)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, bindparam, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consumer.projection.base import Batch, BatchResult, Interpret
+from consumer.projection.base import Batch, BatchResult, Interpret, Outcome
 from consumer.projection.bulk import (
     APPLIED_EVENTS,
     CHANGED_ENTRIES,
@@ -18,6 +18,7 @@ from consumer.projection.bulk import (
     STORED_EVENTS,
     Bulk,
 )
+from consumer.projection.decisions import Settled, reinterpreted, settle
 from consumer.projection.deliveries import Incoming, gather, judge
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.rows import (
@@ -25,14 +26,12 @@ from consumer.projection.rows import (
     HeldEntry,
     StoredEvent,
     entry_row,
-    event_of,
     event_row,
     held_entry,
 )
 from consumer.projection.tables import bin_entries, counts, events
 from handlers.changes import Change, Entry, ResourceKey
 from handlers.merge import merge
-from schemas.events import Delivery
 
 _CountKey: TypeAlias = tuple[str, str, str, str]
 """Kind, project, resource type (empty for events), state or status."""
@@ -57,10 +56,13 @@ class Application:
         """By resource, with the offset of the record that brought each."""
         self._anew: dict[ResourceKey, int] = {}
         """Resources to fold from all their stored events, with the offset of the record that asks for it."""
+        self._decided: list[Outcome] = []
+        """Operators' decisions that are new."""
 
     def run(self) -> BatchResult:
         """Write everything; what the database refuses is raised as the driver does."""
         new_events = self._take_events(gather(self._batch.outcomes))
+        self._settle_decisions()
         entries_changed = self._fold()
         self._write_counts()
         return BatchResult(
@@ -75,7 +77,8 @@ class Application:
     def _take_events(self, incoming: dict[EventKey, Incoming]) -> int:
         # Everybody inserts and locks in the keys' order, so that two workers never wait for each other.
         keys = sorted(incoming)
-        stored = {row[:2]: StoredEvent(*row) for row in self._bulk.select(STORED_EVENTS, keys)}
+        concerned = sorted({*keys, *targets}) if (targets := _targets(incoming.values())) else keys
+        stored = {row[:2]: StoredEvent(*row) for row in self._bulk.select(STORED_EVENTS, concerned)}
         new = (
             [incoming[key] for key in keys if key not in stored]
             if stored
@@ -87,18 +90,20 @@ class Application:
             self._by_status[outcome.status] += 1
             self._counts["events", outcome.event.project, "", outcome.status] += 1
             self._note_changes(event)
-        self._redeliver([(held, incoming[key]) for key, held in stored.items()])
+        self._redeliver([(held, incoming[key]) for key, held in stored.items() if key in incoming])
         return len(new)
 
     def _redeliver(self, pairs: Iterable[tuple[StoredEvent, Incoming]]) -> None:
         contents, deliveries = [], []
         for held, event in pairs:
             verdict = judge(held, event, self._codec)
-            attempts = held.attempts + (event.attempts if verdict in {"attempt", "replace", "recover"} else 0)
+            attempts = held.attempts + (0 if verdict in {"count", "correct"} else event.attempts)
             delivered = held.deliveries + event.deliveries
             if verdict in {"count", "attempt"}:
                 deliveries.append((attempts, delivered, held.project, held.event_id))
             else:
+                if verdict == "rewrite":
+                    event = event._replace(outcome=event.outcome._replace(status="discarded"))  # noqa: PLW2901
                 row = self._row(event, attempts, delivered)
                 contents.append((*row[2:], *row[:2]))
                 self._counts["events", held.project, "", held.status] -= 1
@@ -124,6 +129,8 @@ class Application:
     def _note_changes(self, event: Incoming) -> None:
         for change in event.outcome.changes:
             self._changes.setdefault(change.key, []).append((event.outcome.offset, change))
+        if event.outcome.decision is not None:
+            self._decided.append(event.outcome)
 
     def _note_correction(self, held: StoredEvent, event: Incoming) -> None:
         concerned = [change.key for change in event.outcome.changes]
@@ -131,6 +138,25 @@ class Application:
             concerned.append(ResourceKey(held.project, held.resource_type, held.resource_id))
         for key in concerned:
             self._anew[key] = max(event.outcome.offset, self._anew.get(key, 0))
+
+    def _settle_decisions(self) -> None:
+        # A decision that failed may itself be redriven: then it is carried out in the next round.
+        while self._decided:
+            decided, self._decided = self._decided, []
+            for settled in settle(self._bulk, self._codec, self._interpret, self._batch.partition, decided):
+                self._note_settled(settled)
+
+    def _note_settled(self, settled: Settled) -> None:
+        if settled.before is not None:
+            self._counts["events", settled.project, "", settled.before] -= 1
+        self._counts["events", settled.project, "", settled.after] += 1
+        self._by_status[settled.after] += 1
+        for change in settled.changes:
+            self._changes.setdefault(change.key, []).append((settled.offset, change))
+        if settled.anew is not None:
+            self._anew[settled.anew] = max(settled.offset, self._anew.get(settled.anew, 0))
+        if settled.decided is not None:
+            self._decided.append(settled.decided)
 
     # Entries
 
@@ -192,11 +218,7 @@ class Application:
         keys = sorted((key.project, key.resource_id, key.resource_type) for key in self._anew)
         rows = self._bulk.select(APPLIED_EVENTS, keys) if keys else []
         for row in sorted(rows, key=lambda row: row[:2]):
-            event = event_of(row)
-            body = self._codec.unpack(row[-1])
-            # Where only the path named the event, its name is the event's type.
-            delivery = Delivery(event.project, _source(event.source), event.type, event.received_at, body)
-            for change in self._interpret(delivery, event.offset).changes:
+            for change in reinterpreted(row, self._codec, self._interpret).changes:
                 if change.key in self._anew:
                     found.setdefault(change.key, []).append(change)
         return found
@@ -236,5 +258,9 @@ def _visible(entry: Entry) -> tuple[Any, ...]:
     return entry.state, entry.id, entry.fields
 
 
-def _source(text: str) -> Any:  # noqa: ANN401 - a Literal that the column's type cannot say
-    return text
+def _targets(incoming: Iterable[Incoming]) -> set[EventKey]:
+    return {
+        (event.outcome.event.project, event.outcome.decision.target_event_id)
+        for event in incoming
+        if event.outcome.decision is not None
+    }

@@ -15,6 +15,18 @@ from schemas.trash_bin import BinQuery
 EventStatus: TypeAlias = Literal["applied", "ignored", "failed", "discarded"]
 
 
+class Decision(NamedTuple):
+    """What an operator decided about another event of the same project."""
+
+    action: Literal["redriven", "discarded"]
+    """redriven: a failed or ignored event is handled again; others are left alone. discarded: whatever it
+    was, it counts for nothing, whether it comes before or after. That is final."""
+    target_event_id: str
+    decided_at: Micros
+    who: str | None
+    reason: str | None
+
+
 class Outcome(NamedTuple):
     """What the worker makes of one record: the event, what became of it, and what it changes."""
 
@@ -24,11 +36,12 @@ class Outcome(NamedTuple):
     changes: tuple[Change, ...]
     body: bytes
     offset: int
+    decision: Decision | None = None
 
 
 Interpret: TypeAlias = Callable[[Delivery, int], Outcome]
 """Pure: delivery and offset → outcome. The store calls it again on a stored payload when an entry has to
-be folded anew from its events."""
+be folded anew from its events, and when an event is redriven."""
 
 
 class Checkpoint(NamedTuple):

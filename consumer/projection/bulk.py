@@ -24,6 +24,7 @@ STORED_EVENTS: Final = KeyedSelect(events, StoredEvent._fields, ("project", "eve
 ENTRIES: Final = KeyedSelect(
     bin_entries, ENTRY_COLUMNS, ("project", "resource_type", "resource_id"), lock=True
 )
+WHOLE_EVENTS: Final = KeyedSelect(events, EVENT_COLUMNS, ("project", "event_id"), lock=True)
 APPLIED_EVENTS: Final = KeyedSelect(
     events, EVENT_COLUMNS, ("project", "resource_id", "resource_type"), condition="t.status = 'applied'"
 )
@@ -42,6 +43,7 @@ _EVENT_KEY: Final = ("project", "event_id")
 
 CHANGED_ENTRIES: Final = KeyedUpdate(bin_entries, ENTRY_COLUMNS[3:], _ENTRY_KEY)
 EVENT_CONTENTS: Final = KeyedUpdate(events, EVENT_COLUMNS[2:], _EVENT_KEY)
+EVENT_STATUS: Final = KeyedUpdate(events, ("status",), _EVENT_KEY)
 EVENT_DELIVERIES: Final = KeyedUpdate(events, ("attempts", "deliveries"), _EVENT_KEY)
 
 

@@ -18,10 +18,11 @@ class Incoming(NamedTuple):
     """How often it was handled: until it could be applied, later deliveries only count."""
 
 
-Verdict: TypeAlias = Literal["count", "attempt", "replace", "recover", "correct"]
+Verdict: TypeAlias = Literal["count", "attempt", "replace", "recover", "correct", "rewrite"]
 """What a redelivery does to the stored event. count: one more delivery, nothing else. attempt: failed again.
 replace: failed again, and its content counts. recover: failed before, can be applied now. correct: of an
-event that could be applied, an earlier delivery: its entries are to be folded anew."""
+event that could be applied, an earlier delivery: its entries are to be folded anew. rewrite: its content
+counts, but the event stays discarded."""
 
 
 def gather(outcomes: Iterable[Outcome]) -> dict[EventKey, Incoming]:
@@ -38,13 +39,25 @@ def gather(outcomes: Iterable[Outcome]) -> dict[EventKey, Incoming]:
 def judge(stored: StoredEvent, incoming: Incoming, codec: PayloadCodec) -> Verdict:
     """What ``incoming`` does to ``stored``."""
     failed = incoming.outcome.status == "failed"
+    if stored.status == "discarded":
+        return "rewrite" if _outweighs(stored, incoming, codec) else "count"
     if stored.status == "failed":
         if not failed:
             return "recover"
         return "replace" if _precedes_stored(incoming.outcome, stored, codec) else "attempt"
-    if failed or stored.status == "discarded":
+    if failed:
         return "count"
     return "correct" if _precedes_stored(incoming.outcome, stored, codec) else "count"
+
+
+def _outweighs(stored: StoredEvent, incoming: Incoming, codec: PayloadCodec) -> bool:
+    """Whether the content of a discarded event is another now: by the same rules as of all others."""
+    if stored.deliveries == 0:
+        return True
+    failed, stored_failed = incoming.outcome.status == "failed", stored.failure_code is not None
+    if failed != stored_failed:
+        return stored_failed
+    return _precedes_stored(incoming.outcome, stored, codec)
 
 
 def _joined(held: Incoming, outcome: Outcome) -> Incoming:

@@ -119,8 +119,11 @@ class StoredEvent(NamedTuple):
     resource_type: str | None
     resource_id: str | None
     status: str
+    failure_code: str | None
+    """Of a discarded event too: its content could not be applied."""
     attempts: int
     deliveries: int
+    """0: only a decision about it has come so far."""
     payload: bytes
 
 

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Mapping
 
-from consumer.projection.base import Outcome
+from consumer.projection.base import Decision, Outcome
 from consumer.types import Project, Record
 from handlers.registry import handler_for
 from schemas.events import Delivery, Event, Failure
 from schemas.ids import derived_event_id
+from schemas.own_events import EventDiscarded, EventRedriven
 from schemas.reading import read
 from schemas.records import read_delivery
 
@@ -37,6 +38,8 @@ class Interpreter:
                 event = _checked_project(event, expected)
         if event.failure is not None:
             return Outcome(event, "failed", (), delivery.body, offset)
+        if isinstance(event.data, EventRedriven | EventDiscarded):
+            return Outcome(event, "applied", (), delivery.body, offset, _decision(event.data))
         handler = handler_for(event.type, event.source)
         if handler is None:
             return Outcome(event, "ignored", (), delivery.body, offset)
@@ -86,6 +89,16 @@ def digest(record: Record) -> bytes:
         hasher.update(len(part).to_bytes(8, "big"))
         hasher.update(part)
     return hasher.digest()
+
+
+def _decision(own: EventRedriven | EventDiscarded) -> Decision:
+    return Decision(
+        action="redriven" if isinstance(own, EventRedriven) else "discarded",
+        target_event_id=own.target_event_id,
+        decided_at=own.evidence_at,
+        who=own.requested_by,
+        reason=own.reason,
+    )
 
 
 def _checked_project(event: Event, expected: str) -> Event:

@@ -1,0 +1,167 @@
+"""What operators' decisions do to the events that they are about. Batched: no query for each of them.
+
+Deliveries and decisions may come in any order and any number of times; what they leave behind is the same.
+So an event that was discarded before it came has a row that waits for it, and a discarded event goes on
+taking the content that counts. Redriving needs no such row: an event that comes later is handled then.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from consumer.projection.base import Decision, EventStatus, Interpret, Outcome
+from consumer.projection.bulk import EVENT_CONTENTS, EVENT_STATUS, WHOLE_EVENTS, Bulk
+from consumer.projection.payloads import PayloadCodec
+from consumer.projection.rows import EventKey, Row, event_of, event_row
+from consumer.projection.tables import event_decisions, events
+from handlers.changes import Change, ResourceKey
+from schemas.events import Delivery, Event
+
+FOREIGN: Final = "foreign_record"
+"""Failure code of what is no record of ours: without its headers its body must not be taken for a webhook."""
+
+_NEVER: Final = 0
+
+
+class Settled(NamedTuple):
+    """What became of one event by decisions of a batch."""
+
+    project: str
+    before: str | None
+    """Its status; None: it has not come yet."""
+    after: EventStatus
+    offset: int
+    """Of the last record that decided."""
+    changes: tuple[Change, ...] = ()
+    anew: ResourceKey | None = None
+    """Fold this entry without the event."""
+    decided: Outcome | None = None
+    """The event was a decision itself, and holds now."""
+
+
+class _Verdict(NamedTuple):
+    discards: bool
+    redrives: int
+    offset: int
+
+
+def reinterpreted(row: Row, codec: PayloadCodec, interpret: Interpret) -> Outcome:
+    """What today's code makes of a stored event, a row of ``events``. Its id stays what it was."""
+    stored = event_of(row)
+    source: Any = stored.source
+    # Where only the path named the event, its name is the event's type.
+    body = codec.unpack(row[-1])
+    delivery = Delivery(stored.project, source, stored.type or None, stored.received_at, body)
+    outcome = interpret(delivery, stored.offset)
+    if outcome.event.event_id == stored.event_id:
+        return outcome
+    return outcome._replace(
+        event=outcome.event._replace(event_id=stored.event_id),
+        changes=tuple(change._replace(event_id=stored.event_id) for change in outcome.changes),
+    )
+
+
+def settle(
+    bulk: Bulk, codec: PayloadCodec, interpret: Interpret, partition: int, decided: Sequence[Outcome]
+) -> list[Settled]:
+    """Write what ``decided`` does to its targets, after the batch's own events are written."""
+    verdicts = _by_target(decided)
+    bulk.insert(event_decisions, sorted(_decision_row(outcome) for outcome in decided))
+    rows = {row[:2]: row for row in bulk.select(WHOLE_EVENTS, sorted(verdicts))}
+    settled: list[Settled] = []
+    contents, statuses, waiting = [], [], []
+    for key, verdict in sorted(verdicts.items()):
+        row = rows.get(key)
+        if verdict.discards:
+            if row is None:
+                waiting.append(_waiting_row(key, partition, verdict.offset, codec))
+                settled.append(Settled(key[0], None, "discarded", verdict.offset))
+            elif (before := event_of(row)).status != "discarded":
+                statuses.append(("discarded", *key))
+                anew = _resource(row) if before.status == "applied" else None
+                settled.append(Settled(key[0], before.status, "discarded", verdict.offset, anew=anew))
+        elif row is not None and _can_be_redriven(row):
+            outcome = reinterpreted(row, codec, interpret)
+            contents.append((*_redriven_row(row, outcome, verdict.redrives)[2:], *key))
+            settled.append(_redriven(event_of(row).status, outcome, verdict.offset))
+    bulk.insert(events, waiting)
+    bulk.update(EVENT_STATUS, statuses)
+    bulk.update(EVENT_CONTENTS, contents)
+    return settled
+
+
+def _redriven(before: str, outcome: Outcome, offset: int) -> Settled:
+    decided = outcome if outcome.decision is not None else None
+    return Settled(
+        outcome.event.project, before, outcome.status, offset, changes=outcome.changes, decided=decided
+    )
+
+
+def _by_target(decided: Sequence[Outcome]) -> dict[EventKey, _Verdict]:
+    verdicts: dict[EventKey, _Verdict] = {}
+    for outcome in decided:
+        decision = _decision(outcome)
+        key = (outcome.event.project, decision.target_event_id)
+        held = verdicts.get(key, _Verdict(discards=False, redrives=0, offset=0))
+        discards = decision.action == "discarded"
+        verdicts[key] = _Verdict(
+            held.discards or discards, held.redrives + (not discards), max(held.offset, outcome.offset)
+        )
+    return verdicts
+
+
+def _decision(outcome: Outcome) -> Decision:
+    assert outcome.decision is not None  # noqa: S101 - the caller has chosen those that have one
+    return outcome.decision
+
+
+def _decision_row(outcome: Outcome) -> tuple[Any, ...]:
+    action, target, decided_at, who, reason = _decision(outcome)
+    return (outcome.event.project, target, outcome.event.event_id, action, decided_at, who, reason)
+
+
+def _can_be_redriven(row: Row) -> bool:
+    event = event_of(row)
+    return event.status in {"failed", "ignored"} and event.failure_code != FOREIGN and event.deliveries > 0
+
+
+def _resource(row: Row) -> ResourceKey | None:
+    event = event_of(row)
+    if event.resource_type is None or event.resource_id is None:
+        return None
+    return ResourceKey(event.project, event.resource_type, event.resource_id)
+
+
+def _redriven_row(row: Row, outcome: Outcome, times: int) -> tuple[Any, ...]:
+    stored = event_of(row)
+    return event_row(
+        outcome,
+        attempts=stored.attempts + times,
+        deliveries=stored.deliveries,
+        partition=stored.partition,
+        payload=row[-1],
+    )
+
+
+def _waiting_row(key: EventKey, partition: int, offset: int, codec: PayloadCodec) -> tuple[Any, ...]:
+    """The row of an event that has not come yet and is discarded already."""
+    project, event_id = key
+    event = Event(
+        project=project,
+        source="voucherify",
+        event_id=event_id,
+        type="",
+        occurred_at=_NEVER,
+        received_at=_NEVER,
+        delivery_id="",
+        voucherify_project=None,
+        channel=None,
+        group_id=None,
+        user_id=None,
+        resource_type=None,
+        resource_id=None,
+        resource_name=None,
+        data=None,
+        failure=None,
+    )
+    outcome = Outcome(event, "discarded", (), b"", offset)
+    return event_row(outcome, attempts=0, deliveries=0, partition=partition, payload=codec.pack(b""))
