@@ -177,3 +177,22 @@ def test_library_with_a_broken_format(log: Logger, sink: Sink) -> None:
     broken = logging.LogRecord("some.library", logging.ERROR, __file__, 1, "%d", ("no number",), None)
     LibraryHandler(log).handle(broken)
     assert "no number" in sink.lines[0]["message"]
+
+
+def test_repeated_lines_of_libraries(log: Logger, sink: Sink) -> None:
+    """A line that repeats itself is written once in a while, with how often it came meanwhile."""
+    handler = LibraryHandler(log)
+    for second in (0.0, 0.1, 0.2, 10.1, 10.2):
+        record = logging.LogRecord("aiokafka", logging.ERROR, __file__, 1, "node %s is away", ("1",), None)
+        record.created = second
+        handler.handle(record)
+    assert [line.get("repeated") for line in sink.lines] == [None, 2]
+
+
+def test_remembered_lines_are_bounded(log: Logger, sink: Sink) -> None:
+    """Lines that all differ are all written, and do not fill the memory."""
+    handler = LibraryHandler(log)
+    for number in range(1000):
+        handler.handle(logging.LogRecord("a.library", logging.ERROR, __file__, 1, "line %d", (number,), None))
+    assert len(sink.lines) == 1000
+    assert len(handler._written) <= 256
