@@ -1,0 +1,217 @@
+"""What goes wrong around a projection: servers away, locks held, workers frozen."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+
+from consumer.errors import DataRejectedError, FencedError, ProjectionUnavailableError
+from consumer.projection.base import Batch
+from consumer.projection.engines import open_engine
+from consumer.projection.failures import ConflictError, translate
+from consumer.projection.migrate import migrate
+from consumer.projection.queries import SqlProjectionReader
+from schemas.trash_bin import BinQuery
+from tests.projection_kit import LOG, Feed, Said, writer
+from tests.servers.postgres import PostgresServer
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_both_sides_survive_a_restart(
+    postgres_server: PostgresServer, postgres_url: str, end: str
+) -> None:
+    """While PostgreSQL is away the errors say that it may come back; after that all goes on by itself."""
+    migrate(postgres_url)
+    store, reader = writer(postgres_url), SqlProjectionReader(postgres_url)
+    await store.start()
+    await reader.start()
+    feed = await Feed.of(store)
+    await feed.push(Said())
+    await reader.ping()
+    await asyncio.to_thread(getattr(postgres_server, end))
+    try:
+        with pytest.raises(ProjectionUnavailableError):
+            await feed.push(Said("e2", resource_id="v2"))
+        for ask in (reader.ping, reader.info, lambda: reader.list_bin("p", BinQuery())):
+            with pytest.raises(ProjectionUnavailableError):
+                await ask()
+    finally:
+        await asyncio.to_thread(postgres_server.start)
+    await feed.push(Said("e2", resource_id="v2"))
+    assert len((await reader.list_bin("p", BinQuery())).entries) == 2
+    await store.stop()
+    await reader.stop()
+
+
+@pytest.mark.postgres
+async def test_a_frozen_owner_does_not_block_the_next(postgres_url: str) -> None:
+    """A transaction that holds the checkpoint and never ends is ended by whoever takes the partition over."""
+    migrate(postgres_url)
+    store = writer(postgres_url)
+    await store.start()
+    await Feed.of(store)
+    with psycopg.connect(postgres_url) as frozen:
+        frozen.execute("UPDATE checkpoints SET next_offset = 7")
+        feed = await Feed.of(store)
+        assert feed.offset == 0
+        await feed.push(Said())
+        with pytest.raises(psycopg.OperationalError):
+            frozen.execute("SELECT 1")
+    await store.stop()
+
+
+@pytest.mark.postgres
+async def test_an_idle_transaction_ends_by_itself(postgres_url: str) -> None:
+    """The server ends a writer's transaction in which nothing happens; nobody waits for locks for long."""
+    database = open_engine(postgres_url, "write")
+    with database.engine.begin() as connection:
+        shown = {
+            name: connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+            for name in ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
+        }
+        collation = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+    database.engine.dispose()
+    assert shown == {
+        "idle_in_transaction_session_timeout": "10s",
+        "lock_timeout": "5s",
+        "statement_timeout": "1min",
+    }
+    assert collation == "on"
+
+
+async def test_sqlite_is_durable_and_readers_only_read(tmp_path: Path) -> None:
+    """The writer syncs in full and keeps a write-ahead log; a reader's connection can change nothing."""
+    address = f"sqlite:///{tmp_path}/odd %3f#name.db".replace("#", "")
+    migrate(address)
+    for purpose, full in (("write", True), ("read", False)):
+        database = open_engine(address, purpose)  # type: ignore[arg-type]  # both are among the literals
+        with database.engine.connect() as connection:
+            asked = ("journal_mode", "synchronous", "query_only", "wal_autocheckpoint")
+            said = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in asked]
+            assert said[0] == "wal"
+            assert said[1] == 2
+            assert bool(said[2]) is not full
+            driver: Any = connection.connection.driver_connection
+            if not full:
+                with pytest.raises(sqlite.OperationalError):
+                    driver.execute("DELETE FROM events")
+        database.engine.dispose()
+
+
+async def test_a_busy_sqlite_is_waited_for(tmp_path: Path) -> None:
+    """A batch that finds the file locked goes through once the lock is gone."""
+    address = f"sqlite:///{tmp_path}/bin.db"
+    store = writer(address)
+    await store.start()
+    feed = await Feed.of(store)
+    blocker = sqlite.connect(f"{tmp_path}/bin.db", isolation_level=None, check_same_thread=False)
+    blocker.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.2, lambda: blocker.execute("ROLLBACK"))
+    timer.start()
+    await feed.push(Said())
+    timer.join()
+    blocker.close()
+    await store.stop()
+
+
+def sqlite_error(statement: str, *values: object) -> sqlite.Error:
+    with pytest.raises(sqlite.Error) as caught:
+        sqlite.connect(":memory:").execute(statement, values).fetchall()
+    error: sqlite.Error = caught.value
+    return error
+
+
+def test_sqlite_errors_by_code(tmp_path: Path) -> None:
+    """Locked, full or unreadable files may recover; values that do not fit never do."""
+    place = tmp_path / "x.db"
+    holder = sqlite.connect(place, isolation_level=None)
+    holder.execute("CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT")
+    holder.execute("BEGIN IMMEDIATE")
+    other = sqlite.connect(place, timeout=0)
+    with pytest.raises(sqlite.OperationalError) as busy:
+        other.execute("INSERT INTO t VALUES (1)")
+    holder.execute("PRAGMA max_page_count = 2")
+    with pytest.raises(sqlite.OperationalError) as full:
+        holder.execute("CREATE TABLE more (y)")
+    with pytest.raises(sqlite.IntegrityError) as mismatch:
+        holder.execute("INSERT INTO t VALUES ('text')")
+    for caught in (busy, full):
+        assert isinstance(translate(caught.value, "here"), ProjectionUnavailableError)
+    too_big = sqlite_error("SELECT zeroblob(2000000000)")
+    for error in (
+        mismatch.value,
+        too_big,
+        OverflowError("too large"),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, ""),
+    ):
+        assert isinstance(translate(error, "here"), DataRejectedError)
+    other.close()
+    holder.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (psycopg.errors.NumericValueOutOfRange, DataRejectedError),
+        (psycopg.errors.NotNullViolation, DataRejectedError),
+        (psycopg.errors.ProgramLimitExceeded, DataRejectedError),
+        (psycopg.errors.UniqueViolation, ConflictError),
+        (psycopg.errors.DeadlockDetected, ProjectionUnavailableError),
+        (psycopg.errors.SerializationFailure, ProjectionUnavailableError),
+        (psycopg.errors.LockNotAvailable, ProjectionUnavailableError),
+        (psycopg.errors.QueryCanceled, ProjectionUnavailableError),
+        (psycopg.errors.AdminShutdown, ProjectionUnavailableError),
+        (psycopg.errors.DiskFull, ProjectionUnavailableError),
+        (psycopg.errors.ReadOnlySqlTransaction, ProjectionUnavailableError),
+        (psycopg.OperationalError, ProjectionUnavailableError),
+        (psycopg.DataError, DataRejectedError),
+    ],
+)
+def test_postgres_errors_by_sqlstate(error: type[psycopg.Error], ours: type[Exception]) -> None:
+    """Data is refused for good, everything else may work later."""
+    assert type(translate(error("reason"), "here")) is ours
+
+
+async def test_a_cancelled_commit_is_finished(address: str) -> None:
+    """A commit whose caller gave up is done or not, as a whole, before the next call runs."""
+    store = writer(address)
+    await store.start()
+    feed = await Feed.of(store)
+    batch = feed.batch([Said().outcome(0)])
+    task = asyncio.create_task(store.commit(batch))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    after = await store.acquire(LOG, 0, owner="me", lease=None)
+    assert after is not None
+    assert after.next_offset in {0, 1}
+    with pytest.raises(FencedError):
+        await store.commit(batch)
+    await store.stop()
+
+
+async def test_stopping_twice_is_harmless(address: str) -> None:
+    """Both sides may be stopped again, started or not."""
+    for side in (writer(address), SqlProjectionReader(address)):
+        await side.stop()
+        await side.stop()
+
+
+async def test_a_large_batch(address: str) -> None:
+    """Thousands of records of a few events in one batch."""
+    store = writer(address)
+    await store.start()
+    feed = await Feed.of(store)
+    said = [Said(f"e{n % 7}", resource_id=f"v{n % 3}", received=n % 11) for n in range(5_000)]
+    result = await feed.push(*said)
+    # Of each event the least delivery counts, and it names the same resource.
+    assert (result.new_events, result.duplicates, result.entries_changed) == (7, 4993, 1)
+    empty = Batch(LOG, 0, feed.checkpoint.epoch, feed.offset, feed.offset, b"", [])
+    assert (await store.commit(empty)).entries_changed == 0
+    await store.stop()
