@@ -1,0 +1,61 @@
+"""A delivery that the topic will not take: set aside with an alarm, and the rest flows."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from schemas.samples import voucher_deleted
+from tests.servers.kafka import KafkaBroker
+from tests.stack import CREDENTIALS, Stack, deliver, in_bin, running, until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
+
+
+async def limit_topic(broker: KafkaBroker, topic: str, max_message_bytes: int) -> None:
+    """Lower the topic's limit behind binmirror's back: at the start it would refuse such a topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        resource = ConfigResource(
+            ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": str(max_message_bytes)}
+        )
+        await admin.alter_configs([resource])
+    finally:
+        await admin.close()
+
+
+def large(voucher_id: str) -> bytes:
+    body: dict[str, Any] = json.loads(voucher_deleted(voucher_id=voucher_id, event_id=f"ev_{voucher_id}"))
+    body["data"]["voucher"]["metadata"] = {"notes": "n" * 200_000}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+async def test_refused_delivery_is_set_aside(
+    server_stack: Stack, kafka_broker: KafkaBroker, kafka_topic: str
+) -> None:
+    """It is answered 202 and kept on disk; metrics and health tell; deliveries after it are mirrored."""
+    service = server_stack.service()
+    with running(service):
+        await service.ready()
+        await limit_topic(kafka_broker, kafka_topic, 50_000)
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            answer = await deliver(client, large("v_large"))
+            assert answer.status_code == 202, answer.text
+            assert answer.json()["stored"] == "spool"
+            for number in range(30):
+                body = voucher_deleted(voucher_id=f"v_{number}", event_id=f"ev_{number}")
+                assert (await deliver(client, body)).status_code == 202
+            entries = await in_bin(service.url, [f"v_{number}" for number in range(30)])
+            assert "v_large" not in {entry["resource_id"] for entry in entries}
+
+            async def set_aside() -> bool:
+                metrics = (await client.get("/metrics")).text
+                return "binmirror_spool_set_aside_records 1.0" in metrics
+
+            await until(set_aside, "one record set aside")
+            health = (await client.get("/health", headers=CREDENTIALS)).json()
+            assert health["roles"]["receiver"]["ready"] is True
