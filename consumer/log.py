@@ -56,6 +56,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "standby": "Another worker holds the lease of the log; this one waits.",
     "worker_retry": "A server is away; the worker waits and tries again.",
     "worker_stopped": "The worker stopped until a person decides; the line says what to do.",
+    "worker_paused": "An operator wants the worker to wait; it stays in its group.",
+    "worker_resumed": "The worker goes on: after a pause, or after it had stopped by itself.",
     "record_isolated": "The database refused data of a batch; the record concerned became a failed event.",
     "event_failed": "An event could not be applied: code and message.",
     "handler_exception": "A handler raised something unexpected; the event failed.",

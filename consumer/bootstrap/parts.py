@@ -22,6 +22,7 @@ from consumer.eventlog.sqlite import SqliteLogAdmin, SqliteProducer, SqliteReade
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.base import ProjectionReader
+from consumer.projection.control import SqlWorkerControl
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
 from consumer.settings import Settings
@@ -157,9 +158,10 @@ class Parts:
         if isinstance(settings.projection, SqliteAddress):
             make_folder(settings.projection.path)
         interpret = Interpreter(settings.resolved_projects())
+        writer = SqlProjectionWriter(projection_address(settings), interpret=interpret, clock=self._clock)
         return Worker(
             self._reader(),
-            SqlProjectionWriter(projection_address(settings), interpret=interpret, clock=self._clock),
+            writer,
             interpret,
             owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
             lease=LEASE_SECONDS,
@@ -167,6 +169,7 @@ class Parts:
             metrics=self._metrics,
             log=self._log,
             batch_size=settings.worker_batch_size,
+            orders=SqlWorkerControl(writer),
         )
 
     def projection_reader(self) -> ProjectionReader:

@@ -145,6 +145,7 @@ class SqliteReader:
         return {PARTITION: await self._thread.run_within(self._file.bounds, _READ_DEADLINE)}
 
     async def stop(self) -> None:
+        self._assigned, self._position = False, None
         await self._thread.stop(self._file.close, deadline=_READ_DEADLINE)
 
     async def _read(self, offset: int, limit: int) -> list[Record]:

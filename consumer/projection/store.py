@@ -90,6 +90,14 @@ class SqlProjectionWriter:
                 await self._clock.sleep(_CONFLICT_PAUSE)
         raise ProjectionUnavailableError(f"{self._database.shown}: other transactions keep coming between")
 
+    # For what else is kept in the same database: see ``control.Connections``.
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._in_transaction(work)
+
+    async def look(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._on_thread(bound(self._looked, work))
+
     async def stop(self) -> None:
         self._thread.shutdown(wait=False)
         await asyncio.to_thread(self._thread.shutdown)
@@ -131,6 +139,11 @@ class SqlProjectionWriter:
             result = work(connection)
         self._shorten_wal()
         return result
+
+    def _looked(self, work: Callable[[Connection], _T]) -> _T:
+        look = self._database.engine.connect().execution_options(only_looks=True)
+        with translated(self._database.shown), look as connection:
+            return work(connection)
 
     def _shorten_wal(self) -> None:
         if self._database.path is None:

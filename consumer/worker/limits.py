@@ -46,9 +46,15 @@ class HandlerLimit:
                 raise HandlerLimitError(
                     f"handlers raised {self._in_a_row} times in a row, {self._raised} of the last "
                     f"{len(self._recent)} events (last: {outcome.event.type}). Nothing of this batch was "
-                    "written. Mend the handler or go back to the former version, then restart the worker."
+                    "written. Mend the handler or go back to the former version, then restart the worker; or "
+                    "let these events fail with `binmirror worker resume`, and redrive them later."
                 )
         return raised
+
+    def forgive(self) -> None:
+        """A person lets it go on: the batch that was one too many counts no more."""
+        self._recent.clear()
+        self._in_a_row = self._raised = 0
 
     def _remember(self, *, bad: bool) -> None:
         if len(self._recent) == self._recent.maxlen:

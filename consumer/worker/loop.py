@@ -9,6 +9,7 @@ from typing import Final
 from consumer.clock import Clock
 from consumer.errors import (
     FencedError,
+    HandlerLimitError,
     LogUnavailableError,
     ProjectionUnavailableError,
     StopError,
@@ -18,10 +19,12 @@ from consumer.eventlog.base import Poll, Reader
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.base import Outcome, ProjectionWriter
+from consumer.projection.control_base import WorkerOrders
 from consumer.types import Health, Record
 from consumer.worker.commit import Committer
 from consumer.worker.interpret import Interpreter
 from consumer.worker.limits import HandlerLimit
+from consumer.worker.orders import Orders, wait_for
 from consumer.worker.partition import Owned, Pending, past_the_end, verify_log
 from consumer.worker.progress import Progress
 
@@ -36,7 +39,7 @@ class Worker:
 
     After a transient failure a partition waits, is acquired again and goes on where its checkpoint stands;
     nothing is skipped. A ``StopError`` ends the work, not the process: ``health`` says why, and a person
-    decides.
+    decides. After too many handler exceptions that person's word, left in ``orders``, lets it go on.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Worker:
         batch_size: int = 1000,
         wait: float = 0.25,
         limit: HandlerLimit | None = None,
+        orders: WorkerOrders | None = None,
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -65,6 +69,7 @@ class Worker:
         self._batch_size = batch_size
         self._wait = wait
         self._limit = limit or HandlerLimit()
+        self._orders = Orders(orders, worker=owner, log=log)
         self._committer = Committer(writer, clock=clock, metrics=metrics, log=log)
         self._owned: dict[int, Owned] = {}
         self._pending: dict[int, Pending] = {}
@@ -76,6 +81,17 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; after a StopError wait for it, not ready. Then let go of everything."""
         try:
+            while not stop.is_set():
+                await self._work(stop)
+        finally:
+            await self._leave()
+            await self._orders.leave()
+            await self._writer.stop()
+            self._thread.shutdown(wait=False)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, or until it may go on after too many handler exceptions."""
+        try:
             await self._until(stop, self._writer.start)
             await self._until(stop, self._reader.start)
             while not stop.is_set():
@@ -85,11 +101,13 @@ class Worker:
             self._metrics.worker_stopped.set(1)
             self._log.error("worker_stopped", error=type(error).__name__, reason=str(error))
             await self._leave()
-            await stop.wait()
-        finally:
-            await self._leave()
-            await self._writer.stop()
-            self._thread.shutdown(wait=False)
+            if not isinstance(error, HandlerLimitError):
+                await stop.wait()
+            elif await self._orders.until_resumed(str(error), stop):
+                self._limit.forgive()
+                self._progress.stopped = None
+                self._metrics.worker_stopped.set(0)
+                self._log.info("worker_resumed", reason="after too many handler exceptions")
 
     async def health(self) -> Health:
         """Ready while it makes progress, or stands by for another worker."""
@@ -106,7 +124,7 @@ class Worker:
             except TransientError as error:
                 self._note(error)
                 backoff.postpone(now := self._clock.monotonic())
-                await _wait_for(stop, backoff.due - now)
+                await wait_for(stop, backoff.due - now)
             else:
                 return
 
@@ -123,7 +141,20 @@ class Worker:
                 await self._guarded(partition, partial(self._acquire, partition))
         if now >= self._next_tick:
             self._next_tick = now + _TICK
+            if await self._orders.changed():
+                await self._pause_or_resume()
             await self._tick()
+
+    async def _pause_or_resume(self) -> None:
+        """Stay in the group, and read nothing; or go on where the checkpoints stand."""
+        self._progress.paused = self._orders.paused
+        self._log.info("worker_resumed" if self._orders.paused is None else "worker_paused")
+        for partition, owned in self._owned.items():
+            if self._orders.paused is not None:
+                await self._reader.pause(partition)
+            else:
+                await self._reader.seek(partition, owned.next_offset)
+        self._progress.moved()
 
     def _reassign(self, poll: Poll) -> None:
         for partition in poll.revoked:
@@ -167,7 +198,8 @@ class Worker:
                 raise LogUnavailableError(str(past_the_end(partition, checkpoint, bounds)))
             raise past_the_end(partition, checkpoint, bounds)
         await verify_log(self._reader, partition, checkpoint, bounds)
-        await self._reader.seek(partition, checkpoint.next_offset)
+        if self._orders.paused is None:
+            await self._reader.seek(partition, checkpoint.next_offset)
         del self._pending[partition]
         self._progress.standby = False
         self._progress.moved()
@@ -246,11 +278,3 @@ class Worker:
 
 def _interpreted(interpret: Interpreter, records: Sequence[Record]) -> list[Outcome]:
     return [interpret.record(record) for record in records]
-
-
-async def _wait_for(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

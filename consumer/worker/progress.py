@@ -20,6 +20,8 @@ class Progress:
         self.trouble: str | None = None
         """The last transient failure, until something works again."""
         self.standby = False
+        self.paused: str | None = None
+        """Who wants the worker to wait, since when, and why."""
         self.lag: dict[int, int] = {}
 
     def moved(self) -> None:
@@ -37,11 +39,14 @@ class Progress:
             "positions": {str(partition): offset for partition, offset in sorted(positions.items())},
             "lag": {str(partition): lag for partition, lag in sorted(self.lag.items())},
             "standby": self.standby,
+            "paused": self.paused,
             "seconds_since_progress": round(idle, 3),
             "trouble": self.trouble,
         }
         if self.stopped is not None:
             return Health(ready=False, summary=f"stopped: {self.stopped}", details=details)
+        if self.paused is not None:
+            return Health(ready=True, summary=self.paused, details=details)
         if idle > _PATIENCE:
             reason = self.trouble or "no progress"
             return Health(ready=False, summary=f"no progress for {idle:.0f} s: {reason}", details=details)
