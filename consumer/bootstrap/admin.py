@@ -14,6 +14,7 @@ from consumer.bootstrap.parts import (
     projection_reader,
     topic_wishes,
 )
+from consumer.bootstrap.reconcile import look_at_reconciling
 from consumer.errors import SettingsError, StopError
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.eventlog.spool import Spool
@@ -31,7 +32,9 @@ async def current_status(settings: Settings) -> Status:
     if not isinstance(settings.event_log, SqliteAddress) and settings.spool.exists():
         spool = partial(_spool_status, settings.spool)
     try:
-        return await take_status(log, partial(_existing_projection, settings), spool)
+        return await take_status(
+            log, partial(_existing_projection, settings), spool, partial(look_at_reconciling, settings)
+        )
     finally:
         await log.close()
 

@@ -1,9 +1,11 @@
 """How receiver and API are doing; the worker says so itself."""
 
+from collections.abc import Callable, Mapping
+
 from consumer.errors import LogUnavailableError, NotDurableError, ProjectionUnavailableError, StopError
 from consumer.eventlog.base import Producer
 from consumer.projection.base import ProjectionReader
-from consumer.types import Health
+from consumer.types import Health, HealthCheck
 
 
 async def producer_health(producer: Producer) -> Health:
@@ -22,3 +24,9 @@ async def reader_health(reader: ProjectionReader) -> Health:
     except (ProjectionUnavailableError, StopError) as error:
         return Health(ready=False, summary=f"the projection cannot be read: {error}", details={})
     return Health(ready=True, summary="the projection can be read", details={})
+
+
+async def health_with(check: HealthCheck, name: str, more: Callable[[], Mapping[str, object]]) -> Health:
+    """As ``check`` says, with details that do not decide whether it is ready."""
+    health = await check()
+    return health._replace(details={**health.details, name: more()})

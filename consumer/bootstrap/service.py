@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
-from consumer.bootstrap.health import producer_health, reader_health
+from consumer.bootstrap.health import health_with, producer_health, reader_health
 from consumer.bootstrap.parts import Parts
+from consumer.bootstrap.reconcile import make_schedule
 from consumer.bootstrap.server import HttpServer, create_server
 from consumer.bootstrap.tasks import Tasks
 from consumer.bootstrap.topic import look_at_start, look_later
@@ -87,6 +88,7 @@ class Service:
             worker = self._parts.worker()
             health["worker"] = worker.health
             self._tasks.start("worker", worker.run(self._stop))
+            self._start_reconciling(resources, health)
         server = self._create_server(producer, reader, {role: health[role] for role in self._roles})
         self._http = self._tasks.start("http", server.serve(sockets=[self._socket]))
         host, port = self._socket.getsockname()[:2]
@@ -104,6 +106,14 @@ class Service:
         if relay is not None:
             self._tasks.start("relay", relay(self._leave))
         return producer
+
+    def _start_reconciling(self, resources: AsyncExitStack, health: dict[Role, HealthCheck]) -> None:
+        schedule = make_schedule(
+            self._settings, resources, clock=self._clock, log=self._log, metrics=self._metrics
+        )
+        if schedule is not None:
+            health["worker"] = partial(health_with, health["worker"], "reconcile", schedule.details)
+            self._tasks.start("reconcile", schedule.run(self._stop))
 
     def _start_api(self, resources: AsyncExitStack, health: dict[Role, HealthCheck]) -> ProjectionReader:
         reader = self._parts.projection_reader()

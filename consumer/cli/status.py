@@ -12,6 +12,7 @@ from consumer.cli.common import (
     JsonOption,
     leave,
     notice,
+    plain,
     print_json,
     print_table,
     settings_of,
@@ -51,7 +52,8 @@ def show_status(settings: Settings, *, as_json: bool = False) -> int:
         notice(f"binmirror: the {part}: {reason}")
     if status.away:
         return AWAY
-    return FOUND if status.stopped or status.failed() else DONE
+    missed = any(seen.webhook.missed for seen in status.reconciliation)
+    return FOUND if status.stopped or status.failed() or missed else DONE
 
 
 def _show(status: Status) -> None:
@@ -67,6 +69,8 @@ def _show(status: Status) -> None:
         )
     if status.projection is not None:
         _show_contents(status)
+    if status.reconciliation:
+        _show_reconciliation(status)
 
 
 def _parts(status: Status) -> list[tuple[object, ...]]:
@@ -102,6 +106,24 @@ def _show_contents(status: Status) -> None:
         )
     typer.echo()
     print_table(["project", "entries", "events", "last verified delivery"], rows)
+
+
+def _show_reconciliation(status: Status) -> None:
+    typer.echo()
+    print_table(
+        ["project", "Voucherify's bin last read whole", "last looked at", "last failure"],
+        [
+            (seen.project, _moment(seen.full_done_at), _moment(seen.done_at), seen.failure)
+            for seen in status.reconciliation
+        ],
+    )
+    for seen in status.reconciliation:
+        if seen.webhook.words:
+            notice(f"binmirror: {plain(seen.project)}: {seen.webhook.words}")
+
+
+def _moment(moment: int | None) -> str | None:
+    return None if moment is None else format_time(moment)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -5,21 +5,25 @@ are noted in one transaction, after its findings are durable. Their ids carry th
 twice counts once. Entries are matched by project, type and resource id, never by the order of ids.
 """
 
+import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
-from consumer.errors import BinmirrorError, FencedError
+from consumer.errors import BinmirrorError, FencedError, TransientError
 from consumer.ops.reconcile_lease import LEASE_SECONDS, HeldLease, holding
 from consumer.ops.reconcile_pages import overlapping
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.ops.reconcile_work import Tools, Work
+from consumer.projection.control_base import AuditResult
 from consumer.projection.reconciling import Known, Mode, Run
 from consumer.voucherify.errors import ProtocolError
 from schemas.times import Micros
 
 RESUMABLE: Final[Micros] = 7 * 86_400 * 1_000_000
 """How old a run may be to be taken up again."""
+_AUDIT_SECONDS: Final = 5.0
 
 
 class Reconciler:
@@ -62,15 +66,39 @@ class Reconciler:
             known = await tools.store.known(self._project)
             run, resumed = await self._begin(held, known, wish, force=force)
             work = Work(tools, held, known, run, resumed=resumed, watch=watch)
-            try:
-                report = await work.carry_out(force=force)
-            except FencedError:
-                raise
-            except BinmirrorError as error:
-                await self._note_failure(held, work.run, error)
-                raise
+            async with self._audited(work, owner, force=force):
+                try:
+                    report = await work.carry_out(force=force)
+                except FencedError:
+                    raise
+                except BinmirrorError as error:
+                    await self._note_failure(held, work.run, error)
+                    raise
         self._tell(report)
         return report
+
+    @asynccontextmanager
+    async def _audited(self, work: Work, who: str, *, force: bool) -> AsyncIterator[None]:
+        """Keep a line of the audit about the run; a run taken up again has one line."""
+        audit, run = self._tools.audit, work.run
+        if audit is None:
+            yield
+            return
+        filters = {"mode": run.mode, "force": force}
+        await audit.begin(run.run_id, who=who, action="reconcile", project=run.project, filters=filters)
+        result: AuditResult = "interrupted"
+        try:
+            yield
+            result = "partly" if work.run.phase == "stopped" else "done"
+        except BinmirrorError:
+            result = "failed"
+            raise
+        finally:
+            try:
+                async with asyncio.timeout(_AUDIT_SECONDS):
+                    await audit.finish(run.run_id, result=result, counts=work.run.tally)
+            except (TransientError, TimeoutError) as error:
+                self._tools.log.warning("reconcile_retry", project=run.project, reason=str(error))
 
     async def _begin(self, held: HeldLease, known: Known, wish: Mode, *, force: bool) -> tuple[Run, bool]:
         mode: Mode = "full" if wish == "incremental" and known.first_full_at is None else wish
@@ -103,7 +131,10 @@ class Reconciler:
         if report.outcome == "done" and report.mode != "report":
             done = self._tools.metrics.reconcile_done.labels(self._project, report.mode)
             done.set(self._tools.clock.now() / 1_000_000)
-        self._tools.log.info("reconcile_ended", **report.as_dict())
+        if report.outcome == "stopped":
+            self._tools.log.warning("reconcile_ended", **report.as_dict())
+        else:
+            self._tools.log.info("reconcile_ended", **report.as_dict())
 
 
 def _with_overlap(run: Run) -> Run:

@@ -1,4 +1,4 @@
-"""Whether Voucherify still sends webhooks: after twelve failures it disables them for good, and says so to nobody.
+"""Whether Voucherify still sends webhooks: after twelve failures it disables them for good, without a word.
 
 The sign: vouchers or campaigns that reconciling finds in Voucherify's bin although no delivery told of them.
 """
@@ -15,8 +15,8 @@ WINDOW: Final[Micros] = 86_400_000_000
 """What is older was told of before."""
 
 ENABLE: Final = (
-    "If it is disabled there (Voucherify does that after 12 failed deliveries), enable it again in Voucherify: "
-    "Project settings, Webhooks, edit the webhook, set it active, and send a test"
+    "If it is disabled there (Voucherify does that after 12 failed deliveries), enable it again in "
+    "Voucherify: Project settings, Webhooks, edit the webhook, set it active, and send a test"
 )
 
 
@@ -45,8 +45,8 @@ class WebhookHealth(NamedTuple):
         )
         what = "the webhook looks disabled" if self.silent else "deliveries are missing"
         return (
-            f"{what}: {number} vouchers or campaigns were deleted at Voucherify{since} and no webhook told of "
-            f"it; {last}. {ENABLE}. The mirror has what was missed, found by reconciling"
+            f"{what}: {number} vouchers or campaigns were deleted at Voucherify{since} and no webhook told "
+            f"of it; {last}. {ENABLE}. The mirror has what was missed, found by reconciling"
         )
 
     def as_dict(self) -> dict[str, Any]:

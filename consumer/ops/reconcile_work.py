@@ -15,6 +15,7 @@ from consumer.ops.reconcile_lease import HeldLease
 from consumer.ops.reconcile_output import Output, patiently
 from consumer.ops.reconcile_pages import Group, read_ahead
 from consumer.ops.reconcile_report import Progress, Report
+from consumer.projection.control_base import Audit
 from consumer.projection.reconciling import Absent, Held, Key, Known, ReconcileStore, Run
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
@@ -41,6 +42,7 @@ class Tools:
     clock: Clock
     log: Logger
     metrics: Metrics
+    audit: Audit | None = None
     pause: float = 0.0
     """Seconds between two portions of about a thousand entries, for others to work in."""
 

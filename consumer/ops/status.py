@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from consumer.errors import NotDurableError, StopError, TransientError
 from consumer.eventlog.base import LogAdmin, LogInfo
+from consumer.ops.reconcile_webhook import ProjectReconciliation
 from consumer.projection.base import ProjectionInfo, ProjectionReader
 from schemas.times import format_time
 
@@ -46,6 +47,8 @@ class Status:
     log: LogInfo | None = None
     projection: ProjectionInfo | None = None
     spool: SpoolStatus | None = None
+    reconciliation: Sequence[ProjectReconciliation] = ()
+    """Of the projects whose bin at Voucherify can be read."""
     away: dict[str, str] = field(default_factory=dict)
     """Part → why it did not answer."""
     stopped: dict[str, str] = field(default_factory=dict)
@@ -101,6 +104,7 @@ class Status:
             "partitions": [{**row._asdict(), "lag": row.lag} for row in self.partitions()],
             "projection": projection and _projection(projection),
             "spool": self.spool and self.spool._asdict(),
+            "reconciliation": [project.as_dict() for project in self.reconciliation],
             "away": self.away,
             "stopped": self.stopped,
         }
@@ -129,6 +133,7 @@ async def take_status(
     log: LogAdmin,
     open_reader: Callable[[], ProjectionReader],
     spool: Callable[[], Awaitable[SpoolStatus]] | None,
+    reconciliation: Callable[[], Awaitable[Sequence[ProjectReconciliation]]] | None = None,
 ) -> Status:
     """Ask every part; one that is away does not hide the others.
 
@@ -150,7 +155,16 @@ async def take_status(
     async def ask_spool() -> None:
         status.spool = await spool() if spool is not None else None
 
-    for part, ask in (("event log", ask_log), ("projection", ask_projection), ("spool", ask_spool)):
+    async def ask_reconciliation() -> None:
+        if reconciliation is not None and status.projection is not None:
+            status.reconciliation = await reconciliation()
+
+    for part, ask in (
+        ("event log", ask_log),
+        ("projection", ask_projection),
+        ("spool", ask_spool),
+        ("reconciling", ask_reconciliation),
+    ):
         try:
             await ask()
         except (TransientError, NotDurableError) as error:

@@ -29,7 +29,10 @@ _WINDOW: Final = 5_000
 
 
 class SqlReconcileStore:
-    """See ``ReconcileStore``. A thread that writes, one transaction after the other, and one that reads."""
+    """See ``ReconcileStore``, and ``Connections`` for the other control tables.
+
+    A thread that writes, one transaction after the other, and one that reads.
+    """
 
     def __init__(self, address: str, *, consumer: str = "projection", generation: int = 1) -> None:
         self._address = address
@@ -54,25 +57,25 @@ class SqlReconcileStore:
     # Leases
 
     async def acquire(self, project: str, owner: str, seconds: float) -> Lease | str:
-        return await self._write(lambda connection: _acquire(connection, project, owner, seconds))
+        return await self.write(lambda connection: _acquire(connection, project, owner, seconds))
 
     async def renew(self, lease: Lease, seconds: float) -> None:
-        await self._write(lambda connection: _fence(connection, lease, seconds))
+        await self.write(lambda connection: _fence(connection, lease, seconds))
 
     async def release(self, lease: Lease) -> None:
         mine = (leases.c.name == _name(lease.project), leases.c.epoch == lease.epoch)
-        await self._write(lambda connection: connection.execute(update(leases).where(*mine).values(until=0)))
+        await self.write(lambda connection: connection.execute(update(leases).where(*mine).values(until=0)))
 
     # Runs
 
     async def known(self, project: str) -> Known:
-        return await self._read(lambda connection: _known(connection, project))
+        return await self.look(lambda connection: _known(connection, project))
 
     async def run(self, project: str, mode: Mode) -> Run | None:
-        return await self._read(lambda connection: _run(connection, project, mode))
+        return await self.look(lambda connection: _run(connection, project, mode))
 
     async def begin(self, lease: Lease, mode: Mode, run_id: str, now: Micros) -> Run:
-        return await self._write(lambda connection: _begin(connection, lease, mode, run_id, now))
+        return await self.write(lambda connection: _begin(connection, lease, mode, run_id, now))
 
     async def step(self, lease: Lease, run: Run, marks: Marks) -> None:
         def work(connection: Connection) -> None:
@@ -81,10 +84,10 @@ class SqlReconcileStore:
             for resource_type, ids in marks.items():
                 statements.mark(connection, run, resource_type, ids)
 
-        await self._write(work)
+        await self.write(work)
 
     async def end(self, lease: Lease, run: Run, failure: str | None) -> None:
-        await self._write(lambda connection: _end(connection, lease, run, failure))
+        await self.write(lambda connection: _end(connection, lease, run, failure))
 
     async def forget_marks(self, lease: Lease, *, keep: int | None) -> bool:
         def work(connection: Connection) -> bool:
@@ -92,7 +95,7 @@ class SqlReconcileStore:
             forgotten = statements.forget(connection, lease.project, keep, _FORGOTTEN_AT_ONCE)
             return forgotten == _FORGOTTEN_AT_ONCE
 
-        return await self._write(work)
+        return await self.write(work)
 
     # The bin
 
@@ -107,35 +110,35 @@ class SqlReconcileStore:
                     found[resource_type, resource_id] = Held(state, entry_id, fields)
             return found
 
-        return await self._read(work)
+        return await self.look(work)
 
     async def absent(self, run: Run, *, older_than: Micros, after: Key | None) -> Absent:
-        return await self._read(
+        return await self.look(
             lambda connection: statements.absent(connection, run, older_than, after, _WINDOW)
         )
 
     async def listed(self, project: str) -> int:
         of = (counts.c.kind == "entries", counts.c.project == project, counts.c.state.in_(LISTED_STATES))
         total = select(func.coalesce(func.sum(counts.c.rows), 0)).where(*of)
-        return await self._read(lambda connection: int(connection.scalar(total) or 0))
+        return await self.look(lambda connection: int(connection.scalar(total) or 0))
 
     async def positions(self) -> Mapping[int, int]:
         consumer, generation = self._checkpoints
         rows = select(checkpoints.c.log_partition, checkpoints.c.next_offset).where(
             checkpoints.c.consumer == consumer, checkpoints.c.generation == generation
         )
-        return await self._read(lambda connection: {row[0]: row[1] for row in connection.execute(rows)})
+        return await self.look(lambda connection: {row[0]: row[1] for row in connection.execute(rows)})
 
     async def missed(self, project: str, *, since: Micros, until: Micros) -> Missed:
         def work(connection: Connection) -> Missed:
             number, oldest, newest = statements.missed(connection, project, since, until)
             return Missed(number, oldest, newest, connection.scalar(newest_delivery(project)))
 
-        return await self._read(work)
+        return await self.look(work)
 
     # On the threads
 
-    async def _write(self, work: Callable[[Connection], _T]) -> _T:
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
         def transaction() -> _T:
             try:
                 with translated(self._shown), self._writing.engine.begin() as connection:
@@ -145,7 +148,7 @@ class SqlReconcileStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._writer, transaction)
 
-    async def _read(self, work: Callable[[Connection], _T]) -> _T:
+    async def look(self, work: Callable[[Connection], _T]) -> _T:
         def connected() -> _T:
             with translated(self._shown), self._reading.engine.connect() as connection:
                 return work(connection)

@@ -69,7 +69,7 @@ def test_help_teaches_by_example(run: Run, path: tuple[str, ...]) -> None:
 def test_all_commands_are_there() -> None:
     """The command line has these commands and no others."""
     assert {" ".join(path) for path in ALL} == {
-        "serve", "send", "status", "events list", "events show", "init", "migrate", "topics create",
+        "serve", "send", "status", "events list", "events show", "init", "migrate", "reconcile", "topics create",
         "version", "demo",
     }  # fmt: skip
 
