@@ -85,10 +85,11 @@ class Application:
             else [incoming[key] for key in keys]
         )
         self._bulk.insert(events, [self._row(event, event.attempts, event.deliveries) for event in new])
+        self._by_status.update(event.outcome.status for event in new)
+        self._counts.update(
+            ("events", event.outcome.event.project, "", event.outcome.status) for event in new
+        )
         for event in new:
-            outcome = event.outcome
-            self._by_status[outcome.status] += 1
-            self._counts["events", outcome.event.project, "", outcome.status] += 1
             self._note_changes(event)
         self._redeliver([(held, incoming[key]) for key, held in stored.items() if key in incoming])
         return len(new)

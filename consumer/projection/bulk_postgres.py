@@ -48,7 +48,7 @@ class PostgresBulk:
 @cache
 def _select(what: KeyedSelect) -> bytes:
     columns = ", ".join(f't."{column}"' for column in what.columns)
-    arrays = ", ".join("%s::text[]" for _ in what.key)
+    arrays = ", ".join("%b::text[]" for _ in what.key)
     names = ", ".join(f"k{number}" for number, _ in enumerate(what.key))
     joined = " AND ".join(f't."{column}" = k.k{number}' for number, column in enumerate(what.key))
     where = f" WHERE {what.condition}" if what.condition else ""

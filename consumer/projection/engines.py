@@ -30,6 +30,10 @@ _POSTGRES_SETTINGS: Final[dict[Purpose, tuple[str, ...]]] = {
     # A transaction that a frozen worker left open ends by itself; nobody waits for a lock for ever.
     "write": (
         *_POSTGRES_ALWAYS,
+        # A batch looks up a thousand keys: through the index, not by hashing a table that is still small.
+        "enable_hashjoin = off",
+        "enable_mergejoin = off",
+        "enable_seqscan = off",
         "statement_timeout = '60s'",
         "lock_timeout = '5s'",
         "idle_in_transaction_session_timeout = '10s'",
