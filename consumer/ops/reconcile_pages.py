@@ -10,7 +10,8 @@ from consumer.voucherify.paging import Page
 from schemas.times import Micros
 from schemas.voucherify_bin import BinEntry
 
-_PAGES: Final = 10
+PORTION: Final = 10
+"""Pages that are compared and noted together."""
 _SECONDS: Final = 10.0
 """After so long a portion is compared with the pages that it has: under a rate limit each is dear."""
 _ID: Final = re.compile(r"tbe_([0-9a-f]{18})")
@@ -36,10 +37,10 @@ def overlapping(position: str | None) -> str | None:
 
 
 async def read_ahead(
-    pages: AsyncIterator[Page], clock: Clock, saw_page: Callable[[int], None]
+    pages: AsyncIterator[Page], saw_page: Callable[[int], None], *, clock: Clock, portion: int
 ) -> AsyncIterator[Group]:
     """The portions; while one is worked on, the next is read."""
-    groups = _groups(pages, clock, saw_page)
+    groups = _groups(pages, saw_page, clock, portion)
     reading = asyncio.create_task(anext(groups, None), name="reconcile-pages")
     try:
         while (group := await reading) is not None:
@@ -53,7 +54,7 @@ async def read_ahead(
 
 
 async def _groups(
-    pages: AsyncIterator[Page], clock: Clock, saw_page: Callable[[int], None]
+    pages: AsyncIterator[Page], saw_page: Callable[[int], None], clock: Clock, portion: int
 ) -> AsyncIterator[Group]:
     entries: list[BinEntry] = []
     number, began = 0, clock.monotonic()
@@ -61,6 +62,6 @@ async def _groups(
         entries += page.entries
         number += 1
         saw_page(len(page.entries))
-        if page.last or number == _PAGES or clock.monotonic() - began >= _SECONDS:
+        if page.last or number == portion or clock.monotonic() - began >= _SECONDS:
             yield Group(entries, page.resume_id, page.last)
             entries, number, began = [], 0, clock.monotonic()

@@ -13,12 +13,13 @@ from consumer.metrics import Metrics
 from consumer.ops.reconcile_findings import NEWS, by_type, judge, latest, observed, storable, vanished
 from consumer.ops.reconcile_lease import HeldLease
 from consumer.ops.reconcile_output import Output, patiently
-from consumer.ops.reconcile_pages import Group, read_ahead
+from consumer.ops.reconcile_pages import PORTION, Group, read_ahead
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.projection.control_base import Audit
 from consumer.projection.reconciling import Absent, Held, Key, Known, ReconcileStore, Run
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
+from consumer.voucherify.paging import MAX_LIMIT
 from schemas.times import Micros
 from schemas.voucherify_bin import BinEntry
 
@@ -43,6 +44,9 @@ class Tools:
     log: Logger
     metrics: Metrics
     audit: Audit | None = None
+    page_size: int = MAX_LIMIT
+    portion: int = PORTION
+    """Pages that are compared and noted together."""
     pause: float = 0.0
     """Seconds between two portions of about a thousand entries, for others to work in."""
 
@@ -120,11 +124,12 @@ class Work:
     # Reading
 
     async def _read(self) -> None:
-        pages = self._tools.client.pages(self.run.position)
-        async for group in read_ahead(pages, self._tools.clock, self._saw_page):
+        tools = self._tools
+        pages = tools.client.pages(self.run.position, limit=tools.page_size)
+        async for group in read_ahead(pages, self._saw_page, clock=tools.clock, portion=tools.portion):
             await self._take(group)
-            if self._tools.pause:
-                await self._tools.clock.sleep(self._tools.pause)
+            if tools.pause:
+                await tools.clock.sleep(tools.pause)
 
     async def _take(self, group: Group) -> None:
         """Compare a portion, append what is found, then note all of it at once."""
