@@ -132,6 +132,18 @@ def _envelope(
     )
 
 
+_ASSETS: Final = {
+    "qr": {
+        "id": "4eb4397e-74b7-4272-85ce-8009699bb216",
+        "url": "https://dl.voucherify.io/api/v1/assets/qr/U2FsdGVkX1_cVbg1IlJCUhDCBFHvEXzXKSOk",
+    },
+    "barcode": {
+        "id": "abb5691b-92f7-413a-ad22-ca492ac9df8a",
+        "url": "https://dl.voucherify.io/api/v1/assets/barcode/U2FsdGVkX19wuMaVGOSCK5BVMdTm",
+    },
+}
+
+
 def _voucher(voucher_id: str, code: str | None, campaign_id: str | None) -> dict[str, Any]:
     path = f"/v1/vouchers/{code or 'null'}"
     return {
@@ -140,16 +152,7 @@ def _voucher(voucher_id: str, code: str | None, campaign_id: str | None) -> dict
         "gift": None,
         "type": "DISCOUNT_VOUCHER",
         "active": True,
-        "assets": {
-            "qr": {
-                "id": "4eb4397e-74b7-4272-85ce-8009699bb216",
-                "url": "https://dl.voucherify.io/api/v1/assets/qr/U2FsdGVkX1_cVbg1IlJCUhDCBFHvEXzXKSOk",
-            },
-            "barcode": {
-                "id": "abb5691b-92f7-413a-ad22-ca492ac9df8a",
-                "url": "https://dl.voucherify.io/api/v1/assets/barcode/U2FsdGVkX19wuMaVGOSCK5BVMdTm",
-            },
-        },
+        "assets": _ASSETS,
         "object": "voucher",
         "publish": {"url": f"{path}/publications?page=1&limit=10", "count": 0, "object": "list"},
         "campaign": None if campaign_id is None else "Spring Discounts",

@@ -70,13 +70,7 @@ class VoucherifyClient:
             SettingsError: an argument that cannot work.
 
         """
-        for name, value in (("VOUCHERIFY_APP_ID", app_id), ("VOUCHERIFY_APP_TOKEN", app_token)):
-            if not value or not value.isascii() or not value.isprintable() or value != value.strip():
-                raise SettingsError(f"{name} is empty or holds something that an HTTP header cannot carry")
-        try:
-            self._url = parse_voucherify(url)
-        except ValueError as error:
-            raise SettingsError(f"VOUCHERIFY_URL {error}; for example VOUCHERIFY_URL=us1.api") from None
+        self._url = _checked(url, app_id, app_token)
         self._http = make_http(
             self._url,
             {"X-App-Id": app_id, "X-App-Token": app_token},
@@ -210,3 +204,14 @@ class VoucherifyClient:
         for resource_type in sorted(page.unknown_types - self._reported):
             self._reported.add(resource_type)
             self._log.warning("voucherify_unknown_type", resource_type=resource_type)
+
+
+def _checked(url: str, app_id: str, app_token: str) -> str:
+    """The address of the API. Raises SettingsError for what cannot work."""
+    for name, value in (("VOUCHERIFY_APP_ID", app_id), ("VOUCHERIFY_APP_TOKEN", app_token)):
+        if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+            raise SettingsError(f"{name} is empty or holds something that an HTTP header cannot carry")
+    try:
+        return parse_voucherify(url)
+    except ValueError as error:
+        raise SettingsError(f"VOUCHERIFY_URL {error}; for example VOUCHERIFY_URL=us1.api") from None

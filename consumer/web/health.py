@@ -44,7 +44,9 @@ class HealthRoutes:
     async def ready(self, request: Request) -> Response:
         """200, or 503 with the roles that are not ready: one line each, no details."""
         found = await self._check_all()
-        deciding = {"receiver": found["receiver"]} if "receiver" in found else found
+        deciding: Mapping[Role, Health] = found
+        if "receiver" in found:
+            deciding = {"receiver": found["receiver"]}
         return _readiness(request, found, deciding)
 
     async def role_ready(self, request: Request) -> Response:
