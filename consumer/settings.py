@@ -71,6 +71,7 @@ class Settings(BaseSettings, ProjectFields):
     public_url: str | None = Field(
         None, pattern=r"^https?://[^\s?#]+$", examples=["https://hooks.example.com"]
     )
+    deletes: Literal["refuse", "forward", "local"] = Field("refuse", examples=["forward"])
     publish_deadline: float = Field(3.0, gt=0, lt=8, allow_inf_nan=False, examples=[3])
     max_body_bytes: int = Field(MEBIBYTE, ge=1024, le=64 * MEBIBYTE, examples=[MEBIBYTE])
     body_timeout: float = Field(5.0, gt=0, lt=10, allow_inf_nan=False, examples=[5])
@@ -127,6 +128,8 @@ class Settings(BaseSettings, ProjectFields):
             for needed in ("api_app_id", "api_app_token"):
                 if "api" in roles and getattr(fields, needed) is None:
                     raise _error(_label(name, needed), "is missing; the API needs it")
+            if "api" in roles and self.deletes == "forward" and fields.voucherify_url is None:
+                raise _error(_label(name, "voucherify_url"), "is missing; DELETES=forward needs it")
 
 
 class _Isolated(Settings):

@@ -44,12 +44,13 @@ def unauthorized(*, request_id: str | None = None) -> ErrorBody:
     return ErrorBody(code=401, key="unauthorized", message="Unauthorized", request_id=request_id)
 
 
-def missing_permission(*, request_id: str | None = None) -> ErrorBody:
+def missing_permission(details: str | None = None, *, request_id: str | None = None) -> ErrorBody:
+    """``details`` says what is missing, where Voucherify's own words would not help."""
     return ErrorBody(
         code=403,
         key="missing_required_permission",
         message="Missing permission",
-        details="User does not have a required permission to perform this operation.",
+        details=details or "User does not have a required permission to perform this operation.",
         request_id=request_id,
     )
 
@@ -105,8 +106,13 @@ def payload_too_large(limit: int, *, request_id: str | None = None) -> ErrorBody
     )
 
 
-def too_many_requests(*, request_id: str | None = None) -> ErrorBody:
-    return ErrorBody(code=429, message="Too many requests hit the API too quickly.", request_id=request_id)
+def too_many_requests(details: str | None = None, *, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=429,
+        message="Too many requests hit the API too quickly.",
+        details=details,
+        request_id=request_id,
+    )
 
 
 def internal_error(*, request_id: str | None = None) -> ErrorBody:
@@ -115,6 +121,16 @@ def internal_error(*, request_id: str | None = None) -> ErrorBody:
         key="internal_error",
         message="Internal server error",
         details="The fault is ours and has been logged.",
+        request_id=request_id,
+    )
+
+
+def bad_gateway(details: str, *, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=502,
+        key="bad_gateway",
+        message="Bad gateway",
+        details=details,
         request_id=request_id,
     )
 

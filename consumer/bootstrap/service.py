@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
+from consumer.bootstrap.deletes import make_purge
 from consumer.bootstrap.health import health_with, producer_health, reader_health
 from consumer.bootstrap.parts import Parts
 from consumer.bootstrap.reconcile import make_schedule
@@ -22,6 +23,7 @@ from consumer.errors import StopError, TransientError
 from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
+from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
 from consumer.settings import Settings
 from consumer.types import HealthCheck, Role
@@ -84,12 +86,13 @@ class Service:
         health: dict[Role, HealthCheck] = {}
         producer = await self._start_receiver(resources, health) if "receiver" in self._roles else None
         reader = self._start_api(resources, health) if "api" in self._roles else None
+        purge = self._make_purge(reader, producer, resources) if reader is not None else None
         if "worker" in self._roles:
             worker = self._parts.worker()
             health["worker"] = worker.health
             self._tasks.start("worker", worker.run(self._stop))
             self._start_reconciling(resources, health)
-        server = self._create_server(producer, reader, {role: health[role] for role in self._roles})
+        server = self._create_server(producer, reader, purge, {role: health[role] for role in self._roles})
         self._http = self._tasks.start("http", server.serve(sockets=[self._socket]))
         host, port = self._socket.getsockname()[:2]
         self._log.info("started", version=self._version, roles=self._roles, host=host, port=port)
@@ -122,6 +125,20 @@ class Service:
         self._tasks.start("projection", self._connect(reader), endless=False)
         return reader
 
+    def _make_purge(
+        self, reader: ProjectionReader, receiver: Producer | None, resources: AsyncExitStack
+    ) -> Purge:
+        return make_purge(
+            self._settings,
+            reader,
+            receiver,
+            resources,
+            self._tasks,
+            clock=self._clock,
+            log=self._log,
+            metrics=self._metrics,
+        )
+
     async def _connect(self, reader: ProjectionReader) -> None:
         """Start ``reader`` however long the database is away: it must not keep deliveries out."""
         delay = _FIRST_RETRY
@@ -142,12 +159,14 @@ class Service:
         self,
         producer: Producer | None,
         reader: ProjectionReader | None,
+        purge: Purge | None,
         health: Mapping[Role, HealthCheck],
     ) -> HttpServer:
         app = create_app(
             projects=self._settings.resolved_projects(),
             producer=producer,
             reader=reader,
+            purge=purge,
             health=health,
             metrics=self._metrics,
             clock=self._clock,

@@ -96,15 +96,14 @@ class Application:
 
     def _redeliver(self, pairs: Iterable[tuple[StoredEvent, Incoming]]) -> None:
         contents, deliveries = [], []
-        for held, event in pairs:
-            verdict = judge(held, event, self._codec)
+        for held, incoming in pairs:
+            verdict = judge(held, incoming, self._codec)
+            event = _discarded(incoming) if verdict == "rewrite" else incoming
             attempts = held.attempts + (0 if verdict in {"count", "correct"} else event.attempts)
             delivered = held.deliveries + event.deliveries
             if verdict in {"count", "attempt"}:
                 deliveries.append((attempts, delivered, held.project, held.event_id))
             else:
-                if verdict == "rewrite":
-                    event = event._replace(outcome=event.outcome._replace(status="discarded"))  # noqa: PLW2901
                 row = self._row(event, attempts, delivered)
                 contents.append((*row[2:], *row[:2]))
                 self._counts["events", held.project, "", held.status] -= 1
@@ -257,6 +256,10 @@ def _fold_all(changes: Sequence[Change]) -> Entry | None:
 
 def _visible(entry: Entry) -> tuple[Any, ...]:
     return entry.state, entry.id, entry.fields
+
+
+def _discarded(event: Incoming) -> Incoming:
+    return event._replace(outcome=event.outcome._replace(status="discarded"))
 
 
 def _targets(incoming: Iterable[Incoming]) -> set[EventKey]:

@@ -16,9 +16,11 @@ from consumer.clock import Clock
 from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
+from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
 from consumer.types import HealthCheck, Project, Role
 from consumer.web.auth import Credentials
+from consumer.web.deletion import Deletion
 from consumer.web.frame import Endpoint, Frame
 from consumer.web.health import HealthRoutes
 from consumer.web.receiver import Receiver
@@ -26,6 +28,7 @@ from consumer.web.targets import PREFIX
 from consumer.web.trash_bin import TrashBin
 
 _UNDER: Final = PREFIX + "/"
+_ENTRY: Final = "/v1/trash-bin/{entry_id}"
 
 
 def create_app(
@@ -33,6 +36,7 @@ def create_app(
     projects: Mapping[str, Project],
     producer: Producer | None,
     reader: ProjectionReader | None,
+    purge: Purge | None = None,
     health: Mapping[Role, HealthCheck],
     metrics: Metrics,
     clock: Clock,
@@ -48,6 +52,7 @@ def create_app(
         projects: by name.
         producer: takes the webhooks, already started; None mounts no receiver.
         reader: answers the bin API, already started; None mounts no API.
+        purge: deletes entries for good; None mounts no such endpoint.
         health: one check for each role of this process, and no others.
         metrics: where to count; also what ``/metrics`` shows.
         clock: stamps deliveries and measures.
@@ -60,9 +65,8 @@ def create_app(
     """
     credentials = Credentials(projects.values())
     routes = _health_routes(HealthRoutes(health, credentials, about, log), metrics)
-    if reader is not None:
-        routes["/v1/trash-bin"] = TrashBin(reader, credentials).list_entries
-    frame = Frame(routes, metrics=metrics, clock=clock, log=log)
+    routes |= _bin_routes(reader, purge, credentials)
+    frame = Frame(routes, methods={_ENTRY: ["DELETE"]}, metrics=metrics, clock=clock, log=log)
     if producer is None:
         return frame
     receiver = Receiver(
@@ -96,6 +100,17 @@ class _WebhookRoute(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._receiver(scope, receive, send)
+
+
+def _bin_routes(
+    reader: ProjectionReader | None, purge: Purge | None, credentials: Credentials
+) -> dict[str, Endpoint]:
+    routes: dict[str, Endpoint] = {}
+    if reader is not None:
+        routes["/v1/trash-bin"] = TrashBin(reader, credentials).list_entries
+    if purge is not None:
+        routes[_ENTRY] = Deletion(purge, credentials).delete_entry
+    return routes
 
 
 def _health_routes(health: HealthRoutes, metrics: Metrics) -> dict[str, Endpoint]:

@@ -1,6 +1,6 @@
 """What every request but a webhook goes through: its id, its headers, its metrics, its error answers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -22,8 +22,9 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
-_ALLOW: Final = "GET, HEAD, OPTIONS"
 _NO_ROUTE: Final = "(none)"
+
+_GET: Final = ("GET",)
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -31,7 +32,16 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 class Frame:
     """The routes, with what they have in common around them."""
 
-    def __init__(self, routes: dict[str, Endpoint], *, metrics: Metrics, clock: Clock, log: Logger) -> None:
+    def __init__(
+        self,
+        routes: dict[str, Endpoint],
+        *,
+        methods: Mapping[str, Sequence[str]] | None = None,
+        metrics: Metrics,
+        clock: Clock,
+        log: Logger,
+    ) -> None:
+        """``methods`` by path, where they are not GET (and HEAD)."""
         self._metrics = metrics
         self._clock = clock
         self._log = log
@@ -43,7 +53,10 @@ class Frame:
             Exception: _unexpected,
         }
         starlette = Starlette(
-            routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()],
+            routes=[
+                Route(path, endpoint, methods=(methods or {}).get(path, _GET))
+                for path, endpoint in routes.items()
+            ],
             exception_handlers=handlers,
         )
         # A redirect would need to know the public address, and hide a client's wrong one.
@@ -101,9 +114,11 @@ async def _http_exception(request: Request, error: HTTPException) -> Response:
     """What the router raises: 404 and 405."""
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
         return _answer(request, Problem(not_found("There is nothing at this path.")))
+    known = (error.headers or {}).get("Allow", "")
+    allow = ", ".join([*sorted(filter(None, known.split(", "))), "OPTIONS"])
     if request.method == "OPTIONS":
-        return Response(status_code=204, headers={"allow": _ALLOW})
-    return _answer(request, Problem(method_not_allowed(_ALLOW), ((b"allow", _ALLOW.encode("ascii")),)))
+        return Response(status_code=204, headers={"allow": allow})
+    return _answer(request, Problem(method_not_allowed(allow), ((b"allow", allow.encode("ascii")),)))
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

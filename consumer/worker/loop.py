@@ -148,7 +148,10 @@ class Worker:
     async def _pause_or_resume(self) -> None:
         """Stay in the group, and read nothing; or go on where the checkpoints stand."""
         self._progress.paused = self._orders.paused
-        self._log.info("worker_resumed" if self._orders.paused is None else "worker_paused")
+        if self._orders.paused is None:
+            self._log.info("worker_resumed", reason="told to go on")
+        else:
+            self._log.warning("worker_paused", reason=self._orders.paused)
         for partition, owned in self._owned.items():
             if self._orders.paused is not None:
                 await self._reader.pause(partition)

@@ -17,6 +17,7 @@ from consumer.clock import SystemClock
 from consumer.eventlog.base import Appended, Producer
 from consumer.log import Output, create_log
 from consumer.metrics import Metrics
+from consumer.ops.purge import Purge
 from consumer.projection.base import EventQuery, EventRow, Page, ProjectionInfo, ProjectionReader
 from consumer.types import HealthCheck, NewRecord, Position, Project, Role
 from consumer.web.app import create_app
@@ -43,6 +44,7 @@ class Web:
         producer: Producer | None = None,
         reader: ProjectionReader | None = None,
         *,
+        purge: Purge | None = None,
         projects: Mapping[str, Project] | None = None,
         health: Mapping[Role, HealthCheck] | None = None,
         body_timeout: float = 30.0,
@@ -56,6 +58,7 @@ class Web:
             projects=projects or {PROJECT.name: PROJECT},
             producer=producer,
             reader=reader,
+            purge=purge,
             health=health or {},
             metrics=self.metrics,
             clock=SystemClock(),

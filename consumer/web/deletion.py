@@ -1,0 +1,90 @@
+"""``DELETE /v1/trash-bin/{id}``: for good, as Voucherify's API does it."""
+
+import math
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from consumer.errors import RecordRefusedError
+from consumer.ops.purge import (
+    DeletesRefusedError,
+    NotInBinYetError,
+    Purge,
+    UnfinishedPurgeError,
+    UnknownEntryError,
+)
+from consumer.voucherify.errors import (
+    ForbiddenError,
+    RateLimitedError,
+    ServerFailedError,
+    UnreachableError,
+    VoucherifyError,
+)
+from consumer.web.auth import Credentials
+from consumer.web.errors import RETRY_AFTER, Problem, ProblemError, RawHeaders
+from schemas.errors import (
+    bad_gateway,
+    internal_error,
+    missing_permission,
+    resource_not_found,
+    service_unavailable,
+    too_many_requests,
+)
+
+EVENT_ID_HEADER: Final = "Binmirror-Event-Id"
+_MAX_ID: Final = 300
+_LATER: Final[RawHeaders] = ((b"retry-after", b"60"),)
+
+
+class Deletion:
+    """The endpoint."""
+
+    def __init__(self, purge: Purge, credentials: Credentials) -> None:
+        self._purge = purge
+        self._credentials = credentials
+
+    async def delete_entry(self, request: Request) -> Response:
+        project = self._credentials.authenticate(request.headers)
+        entry_id = request.path_params["entry_id"]
+        try:
+            purged = await self._purge(
+                project.name,
+                entry_id,
+                request_id=request.state.request_id,
+                who=f"api key {project.api_app_id}",
+            )
+        except UnknownEntryError:
+            raise ProblemError(resource_not_found("bin_entry", entry_id[:_MAX_ID])) from None
+        except DeletesRefusedError as error:
+            raise ProblemError(missing_permission(str(error))) from None
+        except (NotInBinYetError, UnfinishedPurgeError, VoucherifyError) as error:
+            request.state.failure = error
+            raise ProblemError(*_problem(error)) from error
+        except RecordRefusedError as error:
+            request.state.failure = error
+            raise ProblemError(internal_error()) from error
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers={EVENT_ID_HEADER: purged.event_id})
+
+
+def _problem(error: Exception) -> Problem:
+    """A refusal of Voucherify's is passed on as far as it concerns whoever asked; the rest is ours."""
+    reason = str(error)
+    match error:
+        case ForbiddenError():
+            return Problem(missing_permission(reason))
+        case RateLimitedError():
+            return Problem(too_many_requests(reason), _after(error.retry_after))
+        case ServerFailedError():
+            return Problem(service_unavailable(reason), _after(error.retry_after))
+        case UnreachableError() | UnfinishedPurgeError():
+            return Problem(service_unavailable(reason), RETRY_AFTER)
+        case NotInBinYetError():
+            return Problem(service_unavailable(reason), _LATER)
+    # Wrong credentials of ours, an answer that is none: repeating it would not help.
+    return Problem(bad_gateway(reason))
+
+
+def _after(seconds: float | None) -> RawHeaders:
+    return RETRY_AFTER if seconds is None else ((b"retry-after", b"%d" % max(1, math.ceil(seconds))),)
