@@ -37,7 +37,7 @@ def samples() -> dict[str, bytes]:
 
 
 def fresh(body: bytes) -> bytes:
-    """``body`` with other ids, numbers and times: the digits and hex letters that vary from event to event."""
+    """``body`` with other ids, numbers and times, as they vary from event to event."""
     digits = bytes.maketrans(b"0123456789abcdef", b"5947086213cafebd")
     parts = body.split(b'"')
     varied = [part.translate(digits) if any(c in b"0123456789" for c in part) else part for part in parts]

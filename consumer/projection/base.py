@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
     status: EventStatus
     """``failed`` exactly when ``event.failure`` is set."""
     changes: tuple[Change, ...]
+    """Of the event's own resource: what is folded anew is found by it."""
     body: bytes
     offset: int
     decision: Decision | None = None
@@ -161,7 +162,9 @@ class EventRow(NamedTuple):
 
 
 class EventQuery(NamedTuple):
-    """Filters of an events listing, newest (by project, received_at, event id) first; None means any."""
+    """Filters of an events listing; None means any. Newest first: by (received_at, project, event id),
+    descending. ``received_from`` is included, ``received_until`` is not.
+    """
 
     project: str | None = None
     status: str | None = None
@@ -172,6 +175,8 @@ class EventQuery(NamedTuple):
     resource_id: str | None = None
     received_from: Micros | None = None
     received_until: Micros | None = None
+    text: str | None = None
+    """Occurs in the event's, resource's or log's id, the resource's name or the failure's message."""
     limit: int = 50
     after: tuple[Micros, str, str] | None = None
     """(received_at, project, event id) of the last row seen."""

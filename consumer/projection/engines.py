@@ -41,7 +41,7 @@ _POSTGRES_SETTINGS: Final[dict[Purpose, tuple[str, ...]]] = {
     "read": (
         *_POSTGRES_ALWAYS,
         "default_transaction_read_only = on",
-        "statement_timeout = '30s'",
+        "statement_timeout = '15s'",
         "lock_timeout = '5s'",
         "idle_in_transaction_session_timeout = '10s'",
     ),

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, select, text
 
+from consumer.errors import ProjectionUnavailableError
 from consumer.projection import statements
 from consumer.projection.base import CheckpointRow, EventQuery, EventRow, Page, ProjectionInfo
 from consumer.projection.engines import open_engine
@@ -24,6 +25,9 @@ from schemas.text import MAX_TEXT, is_storable
 from schemas.trash_bin import BinQuery
 
 _T = TypeVar("_T")
+
+_PATIENCE: Final = 20.0
+"""Seconds for a query, waiting for a free thread included; the server itself ends it after 15."""
 
 
 class SqlProjectionReader:
@@ -52,7 +56,7 @@ class SqlProjectionReader:
         texts = [value for value in query if isinstance(value, str)]
         if not all(map(is_storable, texts)):
             return []
-        return await self._read(lambda connection: _events(connection, query))
+        return await self._read(lambda connection: self._events(connection, query))
 
     async def event(self, project: str | None, event_id: str) -> EventRow | None:
         if not (is_storable(project or "") and is_storable(event_id)):
@@ -76,6 +80,13 @@ class SqlProjectionReader:
         statement = statements.page_of_entries(project, query, after, self._database.kind)
         rows = connection.execute(statement).all()
         return Page([entry_of(row) for row in rows[: query.limit]], has_more=len(rows) > query.limit)
+
+    def _events(self, connection: Connection, query: EventQuery) -> list[EventRow]:
+        projects = _projects(connection) if query.project is None else [query.project]
+        pages = [statements.page_of_events(project, query, self._database.kind) for project in projects]
+        found = [event_of(row) for page in pages for row in connection.execute(page)]
+        found.sort(key=lambda row: (row.received_at, row.project, row.event_id), reverse=True)
+        return list(islice(found, query.limit))
 
     def _event(self, connection: Connection, project: str | None, event_id: str) -> EventRow | None:
         projects = _projects(connection) if project is None else [project]
@@ -128,7 +139,12 @@ class SqlProjectionReader:
             return work(connection)
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError as error:
+            # A frozen server keeps its own time limits no better than anything else.
+            raise ProjectionUnavailableError(f"{self._database.shown} does not answer") from error
 
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -160,14 +176,3 @@ def _position(connection: Connection, project: str, after_id: str) -> statements
 
 def _projects(connection: Connection) -> list[str]:
     return list(connection.scalars(statements.event_projects()))
-
-
-def _events(connection: Connection, query: EventQuery) -> list[EventRow]:
-    projects = _projects(connection) if query.project is None else [query.project]
-    found = [
-        event_of(row)
-        for project in projects
-        for row in connection.execute(statements.page_of_events(project, query))
-    ]
-    found.sort(key=lambda row: (row.received_at, row.project, row.event_id), reverse=True)
-    return list(islice(found, query.limit))
