@@ -1,5 +1,6 @@
 """The reader's queries, as SQLAlchemy builds them; each is made for an index of ``tables``."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -10,6 +11,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     tuple_,
     union_all,
@@ -34,6 +36,8 @@ _event = events.c
 
 _ENTRY: Final = tuple(_entry[name] for name in ENTRY_COLUMNS[:-2])
 _EVENT_WITHOUT_BODY: Final = tuple(_event[name] for name in EVENT_COLUMNS[:-1])
+_COMPARED: Final = ("status", "type", "failure_code", "channel", "resource_type", "resource_id")
+_SEARCHED: Final = ("event_id", "group_id", "resource_id", "resource_name", "failure_message")
 _KEYSET: Final = (_entry.sort_key, _entry.resource_type, _entry.resource_id)
 
 Keyset = tuple[str, str, str]
@@ -89,21 +93,23 @@ def event_projects() -> Select[Any]:
     return select(projects.c.project).where(projects.c.project.is_not(None))
 
 
-def page_of_events(project: str, query: EventQuery) -> Select[Any]:
+def page_of_events(project: str, query: EventQuery, kind: Kind) -> Select[Any]:
     """One page of one project's events, newest first."""
-    statement = select(*_EVENT_WITHOUT_BODY).where(_event.project == project)
-    if query.status in {"failed", "discarded"}:
-        statement = statement.where(literal_column(TROUBLED).self_group())
-    for name in ("status", "type", "failure_code", "channel", "resource_type", "resource_id"):
-        if (value := getattr(query, name)) is not None:
-            statement = statement.where(_event[name] == value)
-    if query.received_from is not None:
-        statement = statement.where(_event.received_at >= query.received_from)
-    if query.received_until is not None:
-        statement = statement.where(_event.received_at < query.received_until)
+    statement = select(*_EVENT_WITHOUT_BODY).where(*_matching(project, query, kind))
     if query.after is not None:
         statement = statement.where(_follows(project, *query.after))
     return statement.order_by(_event.received_at.desc(), _event.event_id.desc()).limit(query.limit)
+
+
+def count_of_events(project: str, query: EventQuery, kind: Kind) -> Select[Any]:
+    """Status, failure code and how many of one project's events match, whichever page they are on."""
+    of = (_event.status, _event.failure_code)
+    return select(*of, func.count()).where(*_matching(project, query, kind)).group_by(*of)
+
+
+def events_by_id(project: str, event_ids: Sequence[str]) -> Select[Any]:
+    """One project's events of these ids, without their payloads."""
+    return select(*_EVENT_WITHOUT_BODY).where(_event.project == project, _event.event_id.in_(event_ids))
 
 
 def one_event(projects: list[str], event_id: str) -> Select[Any]:
@@ -130,6 +136,24 @@ def count_totals() -> Select[Any]:
     """Kind, project, resource type, state and how many."""
     of = (counts.c.kind, counts.c.project, counts.c.resource_type, counts.c.state)
     return select(*of, func.sum(counts.c.rows)).group_by(*of)
+
+
+def _matching(project: str, query: EventQuery, kind: Kind) -> list[ColumnElement[bool]]:
+    asked = {name: getattr(query, name) for name in _COMPARED}
+    conditions: list[ColumnElement[bool]] = [
+        _event.project == project,
+        *(_event[name] == value for name, value in asked.items() if value is not None),
+    ]
+    if query.status in {"failed", "discarded"}:
+        conditions.append(literal_column(TROUBLED).self_group())
+    if query.received_from is not None:
+        conditions.append(_event.received_at >= query.received_from)
+    if query.received_until is not None:
+        conditions.append(_event.received_at < query.received_until)
+    if query.text is not None:
+        where = func.instr if kind == "sqlite" else func.strpos
+        conditions.append(or_(*(where(_event[name], query.text) > 0 for name in _SEARCHED)))
+    return conditions
 
 
 def _follows(project: str, received_at: int, last_project: str, event_id: str) -> ColumnElement[bool]:

@@ -1,0 +1,102 @@
+"""Telling the worker something by records of our own, and waiting until it has done it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from consumer.clock import Clock
+from consumer.errors import TransientError
+from consumer.eventlog.base import Appended, Producer
+from consumer.types import NewRecord
+from schemas.ids import record_key
+from schemas.own_events import OwnEvent, record_of
+from schemas.records import own_headers
+from schemas.times import Micros
+
+_T = TypeVar("_T")
+_FIRST_DELAY: Final = 0.2
+_LONGEST_DELAY: Final = 5.0
+PATIENCE: Final = 30.0
+"""Seconds for which log or database may be away before the operation gives up."""
+STANDSTILL: Final = 15.0
+"""Seconds without progress after which no worker seems to work."""
+_LOOK_SECONDS: Final = 0.1
+
+
+def own_record(event: OwnEvent, key_of: tuple[str | None, str | None], received_at: Micros) -> NewRecord:
+    """The record that tells ``event``; ``key_of``: type and id of the resource whose partition it goes to."""
+    told = record_of(event)
+    return NewRecord(
+        record_key(event.project, *key_of, told.subject),
+        told.body,
+        own_headers(told.event_id, told.type, event.project, told.subject, received_at),
+    )
+
+
+class Telling:
+    """Appends records, and knows how far the worker has to come for all of them to be applied."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        positions: Callable[[], Awaitable[Mapping[int, int]]],
+        *,
+        clock: Clock,
+        standstill: float = STANDSTILL,
+    ) -> None:
+        self._producer = producer
+        self._positions = positions
+        self._clock = clock
+        self._standstill = standstill
+        self._ends: dict[int, int] = {}
+
+    async def tell(self, records: Sequence[NewRecord]) -> None:
+        """Return once all are durable. Raises LogUnavailableError, RecordRefusedError."""
+        waiting = list(records)
+        await self.patiently(lambda: self._append_what_waits(waiting))
+
+    async def applied(self) -> bool:
+        """Wait until the worker has applied all; False: it stands still."""
+        moved, seen = self._clock.monotonic(), -1
+        while True:
+            positions = await self.patiently(self._positions)
+            if all(positions.get(partition, 0) >= end for partition, end in self._ends.items()):
+                return True
+            if sum(positions.values()) != seen:
+                seen, moved = sum(positions.values()), self._clock.monotonic()
+            if self._clock.monotonic() - moved > self._standstill:
+                return False
+            await self._clock.sleep(_LOOK_SECONDS)
+
+    async def patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """What ``work`` gives, tried again while it meets trouble that may pass."""
+        until = self._clock.monotonic() + PATIENCE
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                return await work()
+            except TransientError:
+                if self._clock.monotonic() + delay > until:
+                    raise
+            await self._clock.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    async def _append_what_waits(self, waiting: list[NewRecord]) -> None:
+        results = await asyncio.gather(
+            *(self._producer.append(record) for record in waiting), return_exceptions=True
+        )
+        failed: list[NewRecord] = []
+        trouble: TransientError | None = None
+        for record, result in zip(waiting, results, strict=True):
+            if isinstance(result, Appended):
+                if result.position is not None:
+                    partition, offset = result.position
+                    self._ends[partition] = max(offset + 1, self._ends.get(partition, 0))
+            elif isinstance(result, TransientError):
+                failed.append(record)
+                trouble = result
+            else:
+                raise result
+        waiting[:] = failed
+        if trouble is not None:
+            raise trouble
