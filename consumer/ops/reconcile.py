@@ -104,7 +104,7 @@ class Reconciler:
         mode: Mode = "full" if wish == "incremental" and known.first_full_at is None else wish
         now = self._tools.clock.now()
         run = await self._tools.store.run(self._project, mode)
-        if run is not None and now - run.started_at < RESUMABLE:
+        if run is not None and now - run.started_at < RESUMABLE and not _outdated(run, known):
             if run.phase in {"reading", "missing"}:
                 return _with_overlap(run), True
             if run.phase == "stopped" and force:
@@ -135,6 +135,11 @@ class Reconciler:
             self._tools.log.warning("reconcile_ended", **report.as_dict())
         else:
             self._tools.log.info("reconcile_ended", **report.as_dict())
+
+
+def _outdated(run: Run, known: Known) -> bool:
+    """Whether a report was begun before the mirror was mended: what it has found so far is no longer true."""
+    return run.mode == "report" and known.done_at is not None and known.done_at > run.started_at
 
 
 def _with_overlap(run: Run) -> Run:

@@ -93,10 +93,10 @@ class Work:
             if self._whole:
                 await self._forget_marks(keep=self.run.started_at)
             await self._read()
-        if not await self._output.applied():
-            self._words = "the worker stands still: what was found shows in the bin once it goes on"
+        await self._wait_for_worker()
         if self._whole:
             await self._look_for_missing(force=force)
+            await self._wait_for_worker()
         if self.run.phase != "stopped":
             self.run = self.run._replace(phase="done")
         failure = self._words if self.run.phase == "stopped" else None
@@ -205,6 +205,10 @@ class Work:
             if absent.after is None:
                 break
             after = absent.after
+
+    async def _wait_for_worker(self) -> None:
+        if self._words is None and not await self._output.applied():
+            self._words = "the worker stands still: what was found shows in the bin once it goes on"
 
     async def _absent(self, after: Key | None) -> Absent:
         older_than = self.run.started_at - YOUNG

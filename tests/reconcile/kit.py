@@ -85,14 +85,13 @@ class Mirror:
     def reconciler(
         self, client: VoucherifyClient, project: str = PROJECT, *, lease: float = 30.0, **tools: Any
     ) -> Reconciler:
-        given: dict[str, Any] = {"page_size": 100, "portion": 10, "audit": self.audit, **tools}
+        given: dict[str, Any] = {"clock": self.clock, "audit": self.audit, **tools}
         return Reconciler(
             project,
             Tools(
                 client=client,
                 store=self.store,
                 producer=self.producer,
-                clock=self.clock,
                 log=self.log,
                 metrics=self.metrics,
                 **given,

@@ -1,0 +1,156 @@
+"""Nothing is taken for gone that may be there."""
+
+import pytest
+
+from consumer.errors import LogUnavailableError
+from consumer.projection.base import EventQuery
+from consumer.voucherify.errors import (
+    ForbiddenError,
+    ProtocolError,
+    ServerFailedError,
+    UnauthorizedError,
+    VoucherifyError,
+)
+from schemas.times import parse_time
+from tests.fake_voucherify import faults
+from tests.fake_voucherify.faults import Answering
+from tests.manual_clock import ManualClock
+from tests.reconcile.kit import PROJECT, Mirror, entry, webhook
+
+ENTRIES = [entry(n) for n in range(30)]
+
+
+async def loaded(mirror: Mirror) -> None:
+    mirror.fake.bin.add(*ENTRIES)
+    await mirror.reconcile("full")
+
+
+async def vanished(mirror: Mirror) -> int:
+    query = EventQuery(project=PROJECT, type="binmirror.entry.vanished", limit=1000)
+    return len(await mirror.reader.events(query))
+
+
+async def test_an_empty_answer_empties_nothing(mirror: Mirror) -> None:
+    """200 with an empty list, again and again, stops the run with words; only --force believes it."""
+    await loaded(mirror)
+    mirror.fake.script(faults.empty(), times=None)
+    for _ in range(2):
+        report = await mirror.reconcile("full")
+        assert (report.outcome, report.missing) == ("stopped", 30)
+        assert "lists nothing at all" in str(report.words)
+        assert "--force" in str(report.words)
+    assert await vanished(mirror) == 0
+    known = await mirror.store.known(PROJECT)
+    assert "lists nothing at all" in str(known.failure)
+    forced = await mirror.reconcile("full", force=True)
+    assert (forced.outcome, forced.tally["vanished"], forced.resumed) == ("done", 30, True)
+
+
+async def test_a_small_mirror_is_not_emptied_either(mirror: Mirror) -> None:
+    """An empty answer is not believed however few entries there are."""
+    mirror.fake.bin.add(ENTRIES[0])
+    await mirror.reconcile("full")
+    mirror.fake.bin.clear()
+    assert (await mirror.reconcile("full")).outcome == "stopped"
+    assert await mirror.states(ENTRIES[0]) == ["in_bin"]
+
+
+async def test_too_many_at_once(mirror: Mirror) -> None:
+    """More than a handful and five percent stop the run; a handful does not."""
+    await loaded(mirror)
+    for one in ENTRIES[:21]:
+        mirror.fake.bin.remove(one.id)
+    report = await mirror.reconcile("full")
+    assert (report.outcome, report.missing) == ("stopped", 21)
+    assert await vanished(mirror) == 0
+    (line, _) = await mirror.audit.lines()
+    assert (line.result, line.action) == ("partly", "reconcile")
+    mirror.fake.bin.add(ENTRIES[20])
+    report = await mirror.reconcile("full")
+    assert (report.outcome, report.tally["vanished"], report.resumed) == ("done", 20, False)
+
+
+async def test_asked_again_before_it_is_said(mirror: Mirror) -> None:
+    """An entry that a listing left out is asked for by its id, and stays."""
+    await loaded(mirror)
+    shorter = faults.body(faults.page(ENTRIES[:25]))
+    mirror.fake.script(shorter)
+    report = await mirror.reconcile("full")
+    assert (report.outcome, report.missing, report.tally.get("vanished", 0)) == ("done", 5, 0)
+    assert report.tally["same"] == 30
+    assert "%24in" in mirror.fake.asked[-1].query
+
+
+@pytest.mark.parametrize(
+    ("answering", "error", "after"),
+    [
+        (faults.status(401), UnauthorizedError, 0),
+        (faults.status(401), UnauthorizedError, 2),
+        (faults.status(403), ForbiddenError, 1),
+        (faults.status(403), ForbiddenError, 2),
+        (faults.status(500), ServerFailedError, 1),
+        (faults.html(), ProtocolError, 0),
+        (faults.html(), ProtocolError, 2),
+        (faults.body(b'{"object": "list", "data": "none", "has_more": false}'), ProtocolError, 1),
+        (faults.repeating(), ProtocolError, 0),
+    ],
+    ids=lambda value: value if isinstance(value, int) else getattr(value, "__name__", "answer"),
+)
+async def test_failures_say_nothing(
+    mirror: Mirror, answering: Answering, error: type[VoucherifyError], after: int
+) -> None:
+    """Whatever fails, at the first page, a later one or the second question: no entry is taken for gone."""
+    await loaded(mirror)
+    mirror.fake.bin.remove(ENTRIES[3].id)
+    mirror.fake.script(answering, times=None, after=after)
+    with pytest.raises(error):
+        await mirror.reconcile("full", page_size=15, portion=1)
+    assert await mirror.states(ENTRIES[3]) == ["in_bin"]
+    assert await vanished(mirror) == 0
+    assert (await mirror.store.known(PROJECT)).failure
+    (line, _) = await mirror.audit.lines()
+    assert line.result == "failed"
+    mirror.fake.heal()
+    report = await mirror.reconcile("full", page_size=15, portion=1)
+    assert report.resumed == (not issubclass(error, ProtocolError))
+    assert report.outcome == "done"
+    assert await mirror.states(*ENTRIES[3:5]) == ["vanished", "in_bin"]
+
+
+async def test_the_young_are_left_alone(mirror: Mirror) -> None:
+    """What was deleted in the last ten minutes is never taken for gone: the listing may not show it yet."""
+    now = mirror.clock.now()
+    old, young, webhook_only = entry(1), entry(2, at=now - 300_000_000), entry(3)
+    mirror.fake.bin.add(entry(4))
+    await mirror.say(
+        webhook(old, PROJECT, parse_time(old.created_at)),
+        webhook(young, PROJECT, now - 300_000_000),
+        webhook(webhook_only, PROJECT, now - 300_000_000),
+    )
+    report = await mirror.reconcile("full")
+    assert report.tally["vanished"] == 1
+    await mirror.applied()
+    assert await mirror.states(old, young, webhook_only) == ["vanished", "deleted", "deleted"]
+
+
+async def test_later_evidence_is_not_overruled(mirror: Mirror) -> None:
+    """A deletion that is reported while a run is under way outlasts the run's older word."""
+    mirror.fake.bin.add(*ENTRIES)
+    await mirror.reconcile("full")
+    late = ENTRIES[0]
+    mirror.fake.bin.remove(late.id)
+    soon = mirror.clock.now() + 60_000_000
+    await mirror.say(webhook(late, PROJECT, soon, soon))
+    await mirror.reconcile("full")
+    assert await mirror.states(late) == ["deleted"]
+
+
+async def test_the_log_away(mirror: Mirror) -> None:
+    """While the event log does not answer nothing is noted as read, and the run goes on later."""
+    mirror.fake.bin.add(*ENTRIES)
+    await mirror.producer.stop()
+    with pytest.raises(LogUnavailableError):
+        await mirror.reconcile("full", lease=1e6, clock=ManualClock())
+    run = await mirror.store.run(PROJECT, "full")
+    assert run is not None
+    assert (run.phase, run.position, run.tally) == ("reading", None, {})
