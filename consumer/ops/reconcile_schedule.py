@@ -33,7 +33,7 @@ def due(known: Known, full: Run | None, *, every: float, full_every: float) -> M
     """
     if known.first_full_at is None or (full_every and _over(known.full_done_at, full_every, known)):
         stopped = full is not None and full.phase == "stopped"
-        retry = full_every or every if stopped else min(_FULL_RETRY_SECONDS, full_every or every)
+        retry = full_every or every if stopped else min(_FULL_RETRY_SECONDS, every or full_every)
         if _over(known.full_tried_at, retry, known):
             return "full"
     if not every or known.first_full_at is None:
