@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from consumer.addresses import SqliteAddress
+from consumer.bootstrap.operators import worker_switch
 from consumer.bootstrap.parts import (
     kafka_connection,
     log_admin,
@@ -20,6 +21,7 @@ from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.eventlog.spool import Spool
 from consumer.metrics import Metrics
 from consumer.ops.status import SpoolStatus, Status, take_status
+from consumer.ops.worker_switch import words
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.migrate import migrate
 from consumer.settings import Settings
@@ -33,10 +35,19 @@ async def current_status(settings: Settings) -> Status:
         spool = partial(_spool_status, settings.spool)
     try:
         return await take_status(
-            log, partial(_existing_projection, settings), spool, partial(look_at_reconciling, settings)
+            log,
+            partial(_existing_projection, settings),
+            spool,
+            partial(look_at_reconciling, settings),
+            partial(_what_keeps_workers, settings),
         )
     finally:
         await log.close()
+
+
+async def _what_keeps_workers(settings: Settings) -> Sequence[str]:
+    async with worker_switch(settings) as switch:
+        return words(await switch.state())
 
 
 async def _spool_status(path: Path) -> SpoolStatus:

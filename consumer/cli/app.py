@@ -5,7 +5,7 @@ import sys
 import typer
 
 from consumer.bootstrap.logs import quiet_libraries
-from consumer.cli import admin, demo, events, init, reconcile, send, serve, status
+from consumer.cli import admin, demo, events, init, reconcile, send, serve, status, worker
 from consumer.cli.common import AWAY, FOUND, WRONG_USAGE, ConfigOption, notice
 from consumer.errors import BinmirrorError, NotDurableError, SettingsError, TransientError
 
@@ -35,6 +35,7 @@ send.register(app)
 status.register(app)
 reconcile.register(app)
 events.register(app)
+worker.register(app)
 init.register(app)
 admin.register(app)
 demo.register(app)

@@ -1,12 +1,15 @@
-"""``binmirror events list`` and ``show``."""
+"""``binmirror events list`` and ``show``; the others are registered here too."""
 
 import json
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 import typer
 
 from consumer.bootstrap.admin import find_event, list_events
+from consumer.bootstrap.operators import event_finder
 from consumer.bootstrap.run import run_async
+from consumer.cli import events_decide
 from consumer.cli.common import (
     DONE,
     FOUND,
@@ -20,44 +23,47 @@ from consumer.cli.common import (
     print_table,
     settings_of,
 )
+from consumer.cli.event_filters import (
+    ChannelOption,
+    CodeOption,
+    ProjectOption,
+    ResourceIdOption,
+    ResourceTypeOption,
+    SinceOption,
+    StatusOption,
+    TextOption,
+    TypeOption,
+    UntilOption,
+    time_range,
+)
 from consumer.projection.base import EventQuery, EventRow
+from consumer.projection.finding import DecisionRow
 from consumer.settings import Settings
-from schemas.times import Micros, format_time, parse_time
+from schemas.times import format_time
 
 events = typer.Typer(no_args_is_help=True, help="The events that deliveries brought, failed ones included.")
 _MOST: Final = 1000
 
-Status = Literal["applied", "ignored", "failed", "discarded"]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    events_decide.register(events)
     app.add_typer(events, name="events")
-
-
-def _moment(text: str | None) -> Micros | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is no ISO 8601 time, for example 2026-05-07 or 2026-05-07T09:15:00Z"
-        ) from None
 
 
 @events.command("list")
 def list_command(
     context: typer.Context,
-    project: Annotated[str | None, typer.Option(help="Of this project.")] = None,
-    status: Annotated[Status | None, typer.Option(help="With this status.")] = None,
-    event_type: Annotated[str | None, typer.Option("--type", help="For example voucher.deleted.")] = None,
-    failure_code: Annotated[str | None, typer.Option(help="For example invalid_json.")] = None,
-    channel: Annotated[str | None, typer.Option(help="For example USER_PORTAL.")] = None,
-    resource_type: Annotated[str | None, typer.Option(help="voucher, campaign, product or sku.")] = None,
-    resource_id: Annotated[str | None, typer.Option(help="Voucherify's id of the resource.")] = None,
-    since: Annotated[str | None, typer.Option(help="Received at this time or later, ISO 8601.")] = None,
-    until: Annotated[str | None, typer.Option(help="Received before this time, ISO 8601.")] = None,
+    project: ProjectOption = None,
+    status: StatusOption = None,
+    event_type: TypeOption = None,
+    failure_code: CodeOption = None,
+    channel: ChannelOption = None,
+    resource_type: ResourceTypeOption = None,
+    resource_id: ResourceIdOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    text: TextOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=_MOST, help="At most so many.")] = 50,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -70,9 +76,7 @@ def list_command(
 
     Exit codes: 0 found some · 1 found none · 2 wrong usage · 3 the projection is away.
     """
-    received_from, received_until = _moment(since), _moment(until)
-    if received_from is not None and received_until is not None and received_from >= received_until:
-        raise typer.BadParameter("--since is not before --until")
+    received_from, received_until = time_range(since, until)
     query = EventQuery(
         project=project,
         status=status,
@@ -83,6 +87,7 @@ def list_command(
         resource_id=resource_id,
         received_from=received_from,
         received_until=received_until,
+        text=text,
         limit=limit,
     )
     leave(show_events(settings_of(context, config), query, as_json=as_json))
@@ -122,23 +127,61 @@ def show_command(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show all that is known of one event, its body included.
+    """Show all that is known of one event: what the dashboard shows, deliveries, attempts, decisions, body.
 
     Why did it fail: `binmirror events show evvou_0e451d8bb1100d79dd`
 
     Exit codes: 0 found · 1 there is no such event · 3 the projection is away.
     """
-    row = run_async(find_event(settings_of(context, config), project, event_id))
+    row, decisions = run_async(_found(settings_of(context, config), project, event_id))
     if row is None:
         notice(f"binmirror: there is no event {plain(event_id)}")
         leave(FOUND)
     if as_json:
-        print_json(as_dict(row))
+        decided = [{**made._asdict(), "decided_at": format_time(made.decided_at)} for made in decisions]
+        print_json({**as_dict(row), "decisions": decided})
         return
-    facts = as_dict(row)
-    body = facts.pop("body")
-    print_table(["field", "value"], list(facts.items()))
-    console().print(f"\n{plain_body(body)}", markup=False)
+    print_table(["event", plain(row.event_id)], _facts(row))
+    if decisions:
+        typer.echo()
+        made_by = [
+            (made.action, format_time(made.decided_at), made.who, made.reason, made.event_id)
+            for made in decisions
+        ]
+        print_table(["decision", "at", "by", "reason", "its event"], made_by)
+    console().print(f"\n{plain_body(as_dict(row)['body'])}", markup=False)
+
+
+async def _found(
+    settings: Settings, project: str | None, event_id: str
+) -> tuple[EventRow | None, Sequence[DecisionRow]]:
+    row = await find_event(settings, project, event_id)
+    if row is None:
+        return None, []
+    async with event_finder(settings) as finder:
+        return row, await finder.decisions(row.project, row.event_id)
+
+
+def _facts(row: EventRow) -> list[tuple[str, object]]:
+    """As the dashboard names them, then what only the mirror knows."""
+    resource = " ".join(filter(None, (row.resource_type, row.resource_id, row.resource_name)))
+    return [
+        ("type", row.type),
+        ("occurred", format_time(row.occurred_at)),
+        ("log id", row.group_id),
+        ("channel", row.channel),
+        ("user", row.user_id),
+        ("resource", resource or None),
+        ("project", f"{row.project} ({row.voucherify_project or '-'})"),
+        ("status", row.status),
+        ("failure", f"{row.failure_code}: {row.failure_message}" if row.failure_code else None),
+        ("attempts", row.attempts),
+        ("deliveries", row.deliveries),
+        ("received", format_time(row.received_at)),
+        ("delivery", row.delivery_id or None),
+        ("written by", row.source),
+        ("position", f"{row.partition}/{row.offset}"),
+    ]
 
 
 def as_dict(row: EventRow) -> dict[str, Any]:

@@ -134,10 +134,12 @@ async def take_status(
     open_reader: Callable[[], ProjectionReader],
     spool: Callable[[], Awaitable[SpoolStatus]] | None,
     reconciliation: Callable[[], Awaitable[Sequence[ProjectReconciliation]]] | None = None,
+    worker: Callable[[], Awaitable[Sequence[str]]] | None = None,
 ) -> Status:
     """Ask every part; one that is away does not hide the others.
 
-    ``open_reader`` may raise StopError: there is no projection yet. Closes what it opens.
+    ``open_reader`` may raise StopError: there is no projection yet. ``worker`` says what keeps workers from
+    working. Closes what it opens.
     """
     status = Status()
 
@@ -155,20 +157,30 @@ async def take_status(
     async def ask_spool() -> None:
         status.spool = await spool() if spool is not None else None
 
+    async def ask_worker() -> None:
+        if worker is not None and status.projection is not None and (kept := await worker()):
+            status.stopped["worker"] = "; ".join(kept)
+
     async def ask_reconciliation() -> None:
         if reconciliation is not None and status.projection is not None:
             status.reconciliation = await reconciliation()
 
-    for part, ask in (
-        ("event log", ask_log),
-        ("projection", ask_projection),
-        ("spool", ask_spool),
-        ("reconciling", ask_reconciliation),
-    ):
+    asks = {
+        "event log": ask_log,
+        "projection": ask_projection,
+        "spool": ask_spool,
+        "worker": ask_worker,
+        "reconciling": ask_reconciliation,
+    }
+    await _ask_all(status, asks)
+    return status
+
+
+async def _ask_all(status: Status, asks: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    for part, ask in asks.items():
         try:
             await ask()
         except (TransientError, NotDurableError) as error:
             status.away[part] = str(error)
         except StopError as error:
             status.stopped[part] = str(error)
-    return status

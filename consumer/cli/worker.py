@@ -1,0 +1,123 @@
+"""``binmirror worker pause``, ``resume``, ``status``."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from consumer.bootstrap.operators import who, worker_switch
+from consumer.bootstrap.run import run_async
+from consumer.cli.common import (
+    DONE,
+    FOUND,
+    ConfigOption,
+    JsonOption,
+    leave,
+    notice,
+    plain,
+    print_json,
+    settings_of,
+)
+from consumer.cli.event_filters import checked_text
+from consumer.ops.worker_switch import WorkerSwitch, as_dict, words
+from consumer.projection.control_base import WorkerState
+from consumer.settings import Settings
+
+_T = TypeVar("_T")
+
+worker = typer.Typer(no_args_is_help=True, help="The worker: pause it, let it go on.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(worker, name="worker")
+
+
+@worker.command("pause")
+def pause_command(
+    context: typer.Context,
+    reason: Annotated[str | None, typer.Option(help="Shown in status and health.")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Have the workers of all processes wait, within a second. Deliveries are received all the same.
+
+    Before a change to the database: `binmirror worker pause --reason "moving the database"`
+
+    A paused worker stays in its group and is ready. The order outlives restarts, until `worker resume`.
+
+    Exit codes: 0 done, or paused before · 3 the projection is away.
+    """
+    reason = checked_text("--reason", reason)
+
+    async def work(switch: WorkerSwitch) -> tuple[bool, WorkerState]:
+        return await switch.pause(who=who(), reason=reason), await switch.state()
+
+    changed, state = run_async(_with_switch(settings_of(context, config), work))
+    if as_json:
+        print_json({"changed": changed, **as_dict(state)})
+        return
+    if not changed:
+        notice("It was paused already; that order stays.")
+    _show(state)
+
+
+@worker.command("resume")
+def resume_command(context: typer.Context, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Let the workers go on, after a pause or after one stopped by itself; says what kept them.
+
+    After handlers raised so often that it stopped: `binmirror worker resume`
+
+    What stopped it has to be mended first, or those events fail: redrive them later.
+
+    Exit codes: 0 done · 1 nothing kept them · 3 the projection is away.
+    """
+
+    async def work(switch: WorkerSwitch) -> WorkerState:
+        return await switch.resume(who=who())
+
+    before = run_async(_with_switch(settings_of(context, config), work))
+    kept = words(before)
+    if as_json:
+        print_json({"before": as_dict(before)})
+    elif kept:
+        for line in kept:
+            typer.echo(_on_one_line(f"It was {line}" if line.startswith("paused") else line))
+        typer.echo("The workers go on within a second.")
+    if not kept:
+        notice("Nothing keeps the workers from working.")
+    leave(DONE if kept else FOUND)
+
+
+@worker.command("status")
+def status_command(context: typer.Context, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Show whether something keeps the workers from working. How far they are: `binmirror status`.
+
+    In a script: `binmirror worker status --json`
+
+    Exit codes: 0 nothing does · 1 paused, or one has stopped by itself · 3 the projection is away.
+    """
+
+    async def work(switch: WorkerSwitch) -> WorkerState:
+        return await switch.state()
+
+    state = run_async(_with_switch(settings_of(context, config), work))
+    if as_json:
+        print_json(as_dict(state))
+    else:
+        _show(state)
+    leave(FOUND if words(state) else DONE)
+
+
+async def _with_switch(settings: Settings, work: Callable[[WorkerSwitch], Awaitable[_T]]) -> _T:
+    async with worker_switch(settings) as switch:
+        return await work(switch)
+
+
+def _show(state: WorkerState) -> None:
+    for line in words(state) or ["Nothing keeps the workers from working."]:
+        typer.echo(_on_one_line(line))
+
+
+def _on_one_line(text: str) -> str:
+    return plain(text).replace("\\[", "[")
