@@ -13,8 +13,8 @@ import math
 import threading
 import time
 import traceback
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, Final, Literal, TypeAlias, TypedDict
 
@@ -93,17 +93,18 @@ class Output:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._lines: list[bytes] = []
+        self._lines: deque[bytes | _Line] = deque()
         self._lock = threading.Lock()
         self._scheduled = False
         atexit.register(self.flush)
 
-    def write(self, line: bytes) -> None:
-        """Take a line without its end; it is written within FLUSH_SECONDS, or at once outside a loop."""
-        with self._lock:
-            self._lines.append(line)
-            waiting = len(self._lines)
-        if waiting >= _MAX_WAITING:
+    def write(self, line: "bytes | _Line") -> None:
+        """Take a line without its end; it is written within FLUSH_SECONDS, or at once outside a loop.
+
+        What is not bytes is made into them when it is written: many lines in a row take half the time.
+        """
+        self._lines.append(line)
+        if len(self._lines) >= _MAX_WAITING:
             self.flush()
             return
         if self._scheduled:
@@ -120,9 +121,11 @@ class Output:
         """Write what waits."""
         with self._lock:
             self._scheduled = False
-            lines, self._lines = self._lines, []
-            if not lines:
+            # Others may go on adding meanwhile: what came before is taken out one by one.
+            waiting = [self._lines.popleft() for _ in range(len(self._lines))]
+            if not waiting:
                 return
+            lines = [line if isinstance(line, bytes) else _json_line(*line) for line in waiting]
             lines.append(b"")
             try:
                 self._stream.write(b"\n".join(lines))
@@ -140,6 +143,9 @@ class Output:
     msg = write
 
 
+_filtering: Final = structlog.make_filtering_bound_logger
+
+
 class Form(TypedDict):
     """How structlog makes lines: arguments of ``wrap_logger`` and ``configure``."""
 
@@ -152,7 +158,7 @@ def form_of(*, level: Level, console: bool, colors: bool = False) -> Form:
     """JSON lines, or aligned text for people; nothing below ``level``."""
     return {
         "processors": [_console(colors=colors) if console else render_json],
-        "wrapper_class": structlog.make_filtering_bound_logger(level),
+        "wrapper_class": _filtering(level) if console else _direct(_filtering(level)),
         "context_class": dict,
     }
 
@@ -164,6 +170,10 @@ def create_log(output: Output, *, level: Level, console: bool, colors: bool = Fa
     return logger
 
 
+_Line: TypeAlias = tuple[int, str, object, MutableMapping[str, Any]]
+"""A line of JSON before it is written: nanoseconds since the epoch, level, action, fields."""
+
+
 class _Stamp:
     """ISO 8601 in UTC with milliseconds; the text of a second is made once."""
 
@@ -171,8 +181,8 @@ class _Stamp:
         self._second = -1
         self._text = ""
 
-    def __call__(self) -> str:
-        milliseconds = time.time_ns() // 1_000_000
+    def __call__(self, nanoseconds: int) -> str:
+        milliseconds = nanoseconds // 1_000_000
         second = milliseconds // 1000
         if second != self._second:
             self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
@@ -185,14 +195,31 @@ _stamp = _Stamp()
 
 def render_json(_: WrappedLogger, level: str, event: EventDict) -> tuple[tuple[bytes], dict[str, object]]:
     """The whole chain in one step: a JSON object as bytes, always one line."""
-    line: dict[str, object] = {"time": _stamp(), "level": level, "action": event.pop("event", "")}
-    if event.get("exc_info"):
-        event["exception"] = _format_exception(event.pop("exc_info"))
-    line.update(event)
+    return (_json_line(time.time_ns(), level, event.pop("event", ""), event),), {}
+
+
+def _direct(kind: Any) -> Any:  # noqa: ANN401 - the class is made at run time
+    """``kind`` without the chain, which is one step, and without the checks around it."""
+
+    class Direct(kind):  # type: ignore[misc]  # as above
+        def _proxy_to_logger(self, level: str, event: str | None = None, **fields: object) -> None:
+            if self._context:
+                fields = {**self._context, **fields}
+            line = (time.time_ns(), level, event or "", fields)
+            # Only what is no more than information may wait: a traceback must be made where it is.
+            self._logger.write(line if level == "info" else _json_line(*line))
+
+    return Direct
+
+
+def _json_line(nanoseconds: int, level: str, action: object, fields: MutableMapping[str, Any]) -> bytes:
+    if fields.get("exc_info"):
+        fields["exception"] = _format_exception(fields.pop("exc_info"))
+    line = {"time": _stamp(nanoseconds), "level": level, "action": action, **fields}
     try:
-        return (to_json(line, inf_nan_mode="strings", fallback=repr),), {}
+        return to_json(line, inf_nan_mode="strings", fallback=repr)
     except (PydanticSerializationError, UnicodeError, ValueError):
-        return (json.dumps(line, default=repr).encode(),), {}
+        return json.dumps(line, default=repr).encode()
 
 
 def _console(
@@ -203,7 +230,7 @@ def _console(
     )
 
     def render(logger: WrappedLogger, level: str, event: EventDict) -> tuple[tuple[bytes], dict[str, object]]:
-        event["timestamp"] = _stamp()
+        event["timestamp"] = _stamp(time.time_ns())
         event["level"] = level
         text = renderer(logger, level, structlog.processors.format_exc_info(logger, level, event))
         return (str(text).encode("utf-8", "backslashreplace"),), {}

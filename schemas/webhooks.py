@@ -11,7 +11,7 @@ the event's type does not use are never a reason to refuse it.
 """
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from schemas.envelope import (
     Body,
@@ -124,27 +124,26 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
         failure = failure or Failure("invalid_time", str(error))
     if not event_type:
         failure = failure or _NO_TYPE
-    elif resource.id is None and event_type in DELETIONS:
+    elif resource is _NO_RESOURCE and event_type in DELETIONS:
         failure = failure or _NO_RESOURCE_ID
     source = event.get("event_source") or _NO_SOURCE
     user = source.get("user")
+    # By position: naming sixteen arguments would cost as much as half of the rest of this function.
     return Event(
-        project=delivery.project,
-        source="voucherify",
-        event_id=event_id or _derived_id(delivery, event_type),
-        type=event_type,
-        occurred_at=occurred_at,
-        received_at=delivery.received_at,
-        delivery_id=(body.get("id") or "") if form == "current" else "",
-        voucherify_project=None if form == "data_only" else body.get("project_id"),
-        channel=source.get("channel"),
-        group_id=event.get("group_id"),
-        user_id=user.get("id") if user else None,
-        resource_type=resource.type,
-        resource_id=resource.id,
-        resource_name=resource.name,
-        data=None if failure else WebhookData(data.get("voucher"), data.get("campaign"), deleted_at),
-        failure=failure,
+        delivery.project,
+        "voucherify",
+        event_id or _derived_id(delivery, event_type),
+        event_type,
+        occurred_at,
+        delivery.received_at,
+        (body.get("id") or "") if form == "current" else "",  # delivery_id
+        None if form == "data_only" else body.get("project_id"),
+        source.get("channel"),
+        event.get("group_id"),
+        user.get("id") if user else None,
+        *resource,  # type, id, name
+        None if failure else WebhookData(data.get("voucher"), data.get("campaign"), deleted_at),
+        failure,
     )
 
 
@@ -174,24 +173,19 @@ def _from_old(body: Body, event_type: str) -> Data:
     return {"campaign": {"id": thing.get("id"), "name": thing.get("name")}}
 
 
-class _Resource(NamedTuple):
-    """What the event is about: all three, or none."""
+_Resource: TypeAlias = tuple[ResourceType | None, str | None, str | None]
+"""Type, id and name of what the event is about: all three, or none."""
 
-    type: ResourceType | None = None
-    id: str | None = None
-    name: str | None = None
-
-
-_NO_RESOURCE: Final = _Resource()
+_NO_RESOURCE: Final[_Resource] = (None, None, None)
 
 
 def _resource(data: Data, event_type: str, entity_id: str | None) -> _Resource:
     if event_type.startswith("voucher."):
         voucher = data.get("voucher") or _NO_VOUCHER
         if resource_id := voucher.get("id") or entity_id:
-            return _Resource("voucher", resource_id, voucher.get("code") or resource_id)
+            return "voucher", resource_id, voucher.get("code") or resource_id
     elif event_type.startswith("campaign."):
         campaign = data.get("campaign") or _NO_CAMPAIGN
         if resource_id := campaign.get("id") or entity_id:
-            return _Resource("campaign", resource_id, campaign.get("name") or resource_id)
+            return "campaign", resource_id, campaign.get("name") or resource_id
     return _NO_RESOURCE

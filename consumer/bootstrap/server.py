@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from consumer.errors import SettingsError
-from consumer.web.protocol import GatheringProtocol
+from consumer.web.protocol import LeanProtocol
 
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -44,7 +44,8 @@ def create_server(app: ASGIApp, *, shutdown_deadline: float) -> HttpServer:
     """A server for ``app``; requests in flight at its exit have ``shutdown_deadline`` seconds."""
     config = uvicorn.Config(
         app,
-        http=GatheringProtocol,
+        interface="asgi3",
+        http=LeanProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

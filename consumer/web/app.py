@@ -3,13 +3,12 @@
 The application holds no resources: whoever makes it starts and stops what it is given.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer.clock import Clock
@@ -79,27 +78,25 @@ def create_app(
         body_timeout=body_timeout,
         shutting_down=shutting_down,
     )
-    # The receiver stands beside the frame, not inside: every layer around it would cost deliveries.
-    return Router([_WebhookRoute(receiver)], redirect_slashes=False, default=frame)
+    return _Beside(receiver, frame)
 
 
-class _WebhookRoute(BaseRoute):
-    """Everything at and under the receiver's path. The receiver takes the path apart itself: a ``Route``
-    would match it by pattern and copy its parts around, at the cost of a signature.
+class _Beside:
+    """Webhooks to the receiver, everything else to the frame.
+
+    Not a ``Route`` nor a ``Router``, and itself no coroutine: every layer around the receiver would cost
+    deliveries. It takes its paths apart by itself.
     """
 
-    def __init__(self, receiver: Receiver) -> None:
-        self.path = PREFIX
+    def __init__(self, receiver: ASGIApp, frame: ASGIApp) -> None:
         self._receiver = receiver
+        self._frame = frame
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        path = scope["path"]
-        if scope["type"] == "http" and (path == PREFIX or path.startswith(_UNDER)):
-            return Match.FULL, {}
-        return Match.NONE, {}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._receiver(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        path = scope.get("path", "")
+        if path == PREFIX or path.startswith(_UNDER):
+            return self._receiver(scope, receive, send)
+        return self._frame(scope, receive, send)
 
 
 def _bin_routes(

@@ -38,10 +38,11 @@ from schemas.records import webhook_headers
 _CLOSE: Final = ((b"connection", b"close"),)
 _MAX_LOGGED_PATH: Final = 200
 _MAX_LENGTH_DIGITS: Final = 18
+_OUTCOMES: Final = {"log": "stored", "spool": "spooled"}
 _STORED: Final = {"stored": '"log"', "spooled": '"spool"', "unwanted": "false"}
 
 
-class _Stored(NamedTuple):
+class _Accepted(NamedTuple):
     """A verified delivery that needs no second one: in the log, in the spool, or unwanted."""
 
     outcome: str
@@ -101,31 +102,26 @@ class Receiver:
         started = self._clock.monotonic()
         target = self._targets.find(scope["path"])
         try:
-            stored = await self._take(scope, receive, target)
-        except _RefusedError as refused:
-            await self._refuse(send, scope, target, started, refused)
-        except BodyTooLargeError:
-            await self._refuse(send, scope, target, started, _RefusedError("too_large", "body"))
-        except SlowSenderError:
-            await self._refuse(send, scope, target, started, _RefusedError("timeout", "slow_sender"))
-        except ClientGoneError:
-            self._report(scope, target, started, "disconnected", level="warning")
+            signature, reason = self._read_head(scope)
+            body = await read_body(receive, limit=self._max_body_bytes, seconds=self._body_timeout)
+            event, record = self._read(target, body, signature, reason)
+            outcome, position = "unwanted", None
+            if record is not None:
+                # Awaited here and not further in: each coroutine between costs every delivery.
+                position, place = await self._producer.append(record)
+                outcome = _OUTCOMES[place]
         except asyncio.CancelledError:
             await self._refuse(send, scope, target, started, _RefusedError("unavailable", "shutting_down"))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is our fault: 503, with its traceback logged
-            fault = _RefusedError("unavailable", f"{type(error).__name__}: a fault of binmirror")
-            await self._refuse(send, scope, target, started, fault, exc_info=error)
+            await self._fail(send, scope, target, started, error)
         else:
-            await self._accept(send, target, started, stored)
+            await self._accept(send, target, started, _Accepted(outcome, event, position, len(body)))
 
-    async def _take(self, scope: Scope, receive: Receive, target: Target) -> _Stored:
-        if scope["method"] != "POST":
-            raise _RefusedError("method_not_allowed", "method")
-        if self._shutting_down():
-            raise _RefusedError("unavailable", "shutting_down")
-        signature, reason = self._read_headers(scope)
-        body = await read_body(receive, limit=self._max_body_bytes, seconds=self._body_timeout)
+    def _read(
+        self, target: Target, body: bytes, signature: bytes | None, reason: str
+    ) -> tuple[Event, NewRecord | None]:
+        """The event of a verified delivery, and the record to keep unless it is unwanted."""
         inlet = target.inlet
         # Verified in any case: an unknown project must cost what a known one costs.
         verified = verify(body, signature, inlet.secrets)
@@ -133,29 +129,19 @@ class Receiver:
             raise _RefusedError("unauthorized", reason if inlet.known else "unknown_project")
         now = self._clock.now()
         inlet.note_delivery(now)
-        delivery = Delivery(inlet.name, "voucherify", target.event_name, now, body)
-        event = read(delivery)
+        event = read(Delivery(inlet.name, "voucherify", target.event_name, now, body))
         if not inlet.wants(event.type):
-            return _Stored("unwanted", event, None, len(body))
-        record = NewRecord(
-            record_key(event.project, event.resource_type, event.resource_id, event.event_id),
-            body,
-            webhook_headers(event, event_name=target.event_name, signature=signature),
-        )
-        try:
-            appended = await self._producer.append(record)
-        except (LogUnavailableError, NotDurableError) as error:
-            raise _RefusedError("unavailable", str(error)) from error
-        except RecordRefusedError as error:
-            # Only a log without a spool gets here. Asking for the delivery again keeps it alive until
-            # someone has raised the log's limit; any other answer would drop it.
-            raise _RefusedError("unavailable", f"refused by the log: {error}") from error
-        return _Stored(
-            "spooled" if appended.stored == "spool" else "stored", event, appended.position, len(body)
-        )
+            return event, None
+        key = record_key(event.project, event.resource_type, event.resource_id, event.event_id)
+        headers = webhook_headers(event, event_name=target.event_name, signature=signature)
+        return event, NewRecord(key, body, headers)
 
-    def _read_headers(self, scope: Scope) -> tuple[bytes | None, str]:
-        """The signature and, should it turn out wrong, the reason. Refuses an announced oversize."""
+    def _read_head(self, scope: Scope) -> tuple[bytes | None, str]:
+        """The signature and, should it turn out wrong, the reason. Refuses what needs no body."""
+        if scope["method"] != "POST":
+            raise _RefusedError("method_not_allowed", "method")
+        if self._shutting_down():
+            raise _RefusedError("unavailable", "shutting_down")
         signature, reason = None, "signature_missing"
         for name, value in scope["headers"]:
             if name == HEADER:
@@ -171,8 +157,8 @@ class Receiver:
             len(content_length) > _MAX_LENGTH_DIGITS or int(content_length) > self._max_body_bytes
         )
 
-    async def _accept(self, send: Send, target: Target, started: float, stored: _Stored) -> None:
-        outcome, event, position, size = stored
+    async def _accept(self, send: Send, target: Target, started: float, accepted: _Accepted) -> None:
+        outcome, event, position, size = accepted
         where = "null" if position is None else f'{{"partition":{position[0]},"offset":{position[1]}}}'
         kept = _STORED[outcome]
         body = f'{{"event_id":{encode_basestring_ascii(event.event_id)},"position":{where},"stored":{kept}}}'
@@ -201,6 +187,28 @@ class Receiver:
                 bytes=size,
                 duration_ms=round(seconds * 1000, 3),
             )
+
+    async def _fail(self, send: Send, scope: Scope, target: Target, started: float, error: Exception) -> None:
+        """Answer what is no 202."""
+        match error:
+            case _RefusedError():
+                await self._refuse(send, scope, target, started, error)
+            case BodyTooLargeError():
+                await self._refuse(send, scope, target, started, _RefusedError("too_large", "body"))
+            case SlowSenderError():
+                await self._refuse(send, scope, target, started, _RefusedError("timeout", "slow_sender"))
+            case ClientGoneError():
+                self._report(scope, target, started, "disconnected", level="warning")
+            case LogUnavailableError() | NotDurableError():
+                await self._refuse(send, scope, target, started, _RefusedError("unavailable", str(error)))
+            case RecordRefusedError():
+                # Only a log without a spool gets here. Asking for the delivery again keeps it alive until
+                # someone has raised the log's limit; any other answer would drop it.
+                refused = _RefusedError("unavailable", f"refused by the log: {error}")
+                await self._refuse(send, scope, target, started, refused)
+            case _:
+                fault = _RefusedError("unavailable", f"{type(error).__name__}: a fault of binmirror")
+                await self._refuse(send, scope, target, started, fault, exc_info=error)
 
     async def _refuse(
         self,

@@ -1,12 +1,13 @@
-"""uvicorn's protocol with gathered writes: every answer arrives whole and in order."""
+"""uvicorn's protocol with less work: every answer arrives whole and in order, idle connections end."""
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from consumer.bootstrap.server import bind, create_server
-from consumer.web.protocol import GatheringProtocol
+from consumer.web.protocol import LeanProtocol
 from tests.unit.webkit import exchange, until
 
 CHUNK: Final = b"x" * 100_000
@@ -38,20 +39,27 @@ class Transport(asyncio.Transport):
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Echoes the path; under /large sends 3 MB in parts."""
-    del receive
-    parts = [CHUNK] * 30 if scope["path"] == "/large" else [scope["path"].encode()]
+    """Echoes the path, and the body behind it; /large sends 3 MB in parts, /wrong a bad header."""
+    body = scope["path"].encode()
+    while (message := await receive())["type"] == "http.request":
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    parts = [CHUNK] * 30 if scope["path"] == "/large" else [body]
     length = b"%d" % sum(map(len, parts))
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-    for part in parts:
+    headers = [(b"content-length", length)]
+    if scope["path"] == "/wrong":
+        headers.append((b"x-wrong", b"a\r\nx-other: b"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for part in parts[:-1]:
         await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": parts[-1]})
 
 
-def connect() -> tuple[GatheringProtocol, Transport]:
+def connect() -> tuple[LeanProtocol, Transport]:
     server = create_server(app, shutdown_deadline=5)
     server.config.load()
-    protocol = GatheringProtocol(server.config, server.server_state, {}, asyncio.get_running_loop())
+    protocol = LeanProtocol(server.config, server.server_state, {}, asyncio.get_running_loop())
     transport = Transport()
     protocol.connection_made(transport)
     return protocol, transport
@@ -65,7 +73,50 @@ async def test_one_write_for_head_and_body() -> None:
     (answer,) = transport.written
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endswith(b"\r\n\r\n/a")
+    protocol.connection_lost(None)
+
+
+async def test_body_in_parts() -> None:
+    """A body is the same whether it comes with its head, after it, or in pieces."""
+    request = b"POST /p%2Fq?x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabcdef"
+    for cuts in ((), (-6,), (-4, -2), (10, 40)):
+        protocol, transport = connect()
+        start = 0
+        for cut in [*(cut % len(request) for cut in cuts), len(request)]:
+            protocol.data_received(request[start:cut])
+            start = cut
+            await asyncio.sleep(0)
+        await until(partial(bool, transport.written))
+        assert b"".join(transport.written).endswith(b"\r\n\r\n/p/qabcdef")
+        protocol.connection_lost(None)
+
+
+async def test_header_that_would_begin_another() -> None:
+    """A header with the end of a line in it is refused, not sent."""
+    protocol, transport = connect()
+    protocol.data_received(b"GET /wrong HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: bool(transport.written))
+    answer = b"".join(transport.written)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"x-other" not in answer
+
+
+async def test_idle_connection_is_closed() -> None:
+    """A connection is closed when it was idle for long enough since its last answer, not before."""
+    protocol, transport = connect()
+    protocol.timeout_keep_alive = 60
+    get = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    protocol.data_received(get)
+    await until(lambda: len(transport.written) == 1)
     protocol.timeout_keep_alive_handler()
+    protocol.data_received(get)
+    protocol.timeout_keep_alive_handler()
+    await until(lambda: len(transport.written) == 2)
+    assert not transport.is_closing()
+    protocol.timeout_keep_alive = 0
+    protocol.timeout_keep_alive_handler()
+    assert transport.is_closing()
+    protocol.connection_lost(None)
 
 
 async def test_close_writes_first() -> None:
@@ -79,11 +130,11 @@ async def test_close_writes_first() -> None:
 async def test_client_gone_before_the_write() -> None:
     """An answer for a client that has just gone is dropped without an error."""
     protocol, transport = connect()
-    protocol.transport.write(b"x")
+    protocol.data_received(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     transport.closing = True
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await until(lambda: not protocol.tasks)
     assert transport.written == []
+    assert protocol.cycle.response_complete
 
 
 async def test_over_a_socket() -> None:
