@@ -1,5 +1,6 @@
 """One Kafka node (broker and controller in one process), and the signals that tests send to it."""
 
+import random
 import signal
 import socket
 import subprocess
@@ -19,10 +20,18 @@ class NodeFailedError(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, below those that the system lends to clients.
+
+    A server that is killed and started again on its port must not find a client's connection there.
+    """
+    for port in random.sample(range(15_000, 32_000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise NodeFailedError("no free port found")
 
 
 class KafkaNode:
@@ -124,8 +133,13 @@ class KafkaNode:
 
     def restore(self) -> None:
         """Running and thawed again, whatever was done to it."""
+        if self._frozen:
+            self.thaw()
         if self._process is None or self._process.poll() is not None:
             self.launch()
+        try:
             self.wait_ready()
-        elif self._frozen:
-            self.thaw()
+        except NodeFailedError:
+            self.kill()
+            self.launch()
+            self.wait_ready()
