@@ -144,9 +144,9 @@ class Mirror:
         return row
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return once ``condition`` holds; fail after ``PATIENCE`` seconds."""
-    deadline = time.monotonic() + PATIENCE
+async def eventually(condition: Callable[[], Awaitable[bool]], *, patience: float = PATIENCE) -> None:
+    """Return once ``condition`` holds; fail after ``patience`` seconds."""
+    deadline = time.monotonic() + patience
     while not await condition():
         assert time.monotonic() < deadline, "it never came true"
         await asyncio.sleep(0.02)
