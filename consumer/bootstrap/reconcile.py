@@ -16,6 +16,8 @@ from consumer.eventlog.base import Producer
 from consumer.log import Logger, Output, create_log
 from consumer.metrics import Metrics
 from consumer.ops.reconcile import Reconciler
+from consumer.ops.reconcile_lease import LEASE_SECONDS
+from consumer.ops.reconcile_lease import Waiting as Busy
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.ops.reconcile_schedule import Schedule
 from consumer.ops.reconcile_webhook import ProjectReconciliation, reconciliation
@@ -30,6 +32,8 @@ from consumer.voucherify.patience import Waiting
 
 _RESERVE: Final = 0.2
 """The share of Voucherify's rate limit that a run without a person leaves to the project's other clients."""
+_BUSY_SECONDS: Final = LEASE_SECONDS + 5
+"""How long a person's run waits for another process: until the lease of a dead one has ended."""
 _PAUSE: Final = 0.05
 """Seconds between two portions of such a run, for the deliveries of this process."""
 
@@ -178,6 +182,7 @@ async def reconcile(
     force: bool,
     watch: Callable[[Progress], None],
     on_wait: Callable[[Waiting], None],
+    on_busy: Callable[[str], None],
 ) -> AsyncGenerator[Report, None]:
     """Reconcile one project after the other.
 
@@ -191,7 +196,9 @@ async def reconcile(
     async with _opened(settings, log) as parts:
         for name, access in projects.items():
             async with make_client(access, clock=clock, log=log, on_wait=on_wait) as client:
-                yield await parts.reconciler(name, client).run(wish, owner=who, force=force, watch=watch)
+                yield await parts.reconciler(name, client).run(
+                    wish, owner=who, force=force, watch=watch, waiting=Busy(_BUSY_SECONDS, on_busy)
+                )
 
 
 async def look_at_reconciling(settings: Settings) -> list[ProjectReconciliation]:

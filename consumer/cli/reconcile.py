@@ -96,6 +96,7 @@ def show_reconcile(
             force=force,
             watch=display.progress,
             on_wait=display.waiting,
+            on_busy=lambda words: notice(f"{plain(words)}; waiting for it"),
         )
         async with aclosing(told):
             async for report in told:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from consumer.errors import BinmirrorError, FencedError, TransientError
-from consumer.ops.reconcile_lease import LEASE_SECONDS, HeldLease, holding
+from consumer.ops.reconcile_lease import LEASE_SECONDS, HeldLease, Waiting, holding
 from consumer.ops.reconcile_pages import overlapping
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.ops.reconcile_work import Tools, Work
@@ -41,11 +41,13 @@ class Reconciler:
         owner: str,
         force: bool = False,
         watch: Callable[[Progress], None] | None = None,
+        waiting: Waiting | None = None,
     ) -> Report:
         """Take up the latest run of this mode, or start one, and bring it to its end.
 
         ``incremental`` becomes ``full`` for as long as none has been completed. ``force``: take entries for
         gone however many they are. ``report`` tells of the drift and changes nothing in the mirror.
+        ``waiting``: for another process that is at it; None does not wait.
 
         Raises:
             BusyError: another process is at it.
@@ -62,6 +64,7 @@ class Reconciler:
             clock=tools.clock,
             log=tools.log,
             seconds=self._lease_seconds,
+            waiting=waiting,
         ) as held:
             known = await tools.store.known(self._project)
             run, resumed = await self._begin(held, known, wish, force=force)

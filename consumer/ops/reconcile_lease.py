@@ -1,9 +1,9 @@
 """One process at a time: holds a project's lease while a run works, whatever it waits for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from consumer.clock import Clock
 from consumer.errors import BinmirrorError, FencedError, TransientError
@@ -12,6 +12,7 @@ from consumer.projection.reconciling import Lease, ReconcileStore
 
 LEASE_SECONDS: Final = 30.0
 _RELEASE_SECONDS: Final = 5.0
+_BUSY_SECONDS: Final = 0.5
 
 
 class BusyError(BinmirrorError):
@@ -54,18 +55,39 @@ class HeldLease:
                 self._renewed = before
 
 
+class Waiting(NamedTuple):
+    """How long to wait for another process, and whom to tell of it, once."""
+
+    seconds: float
+    tell: Callable[[str], None]
+
+
 @asynccontextmanager
 async def holding(
-    store: ReconcileStore, project: str, owner: str, *, clock: Clock, log: Logger, seconds: float
+    store: ReconcileStore,
+    project: str,
+    owner: str,
+    *,
+    clock: Clock,
+    log: Logger,
+    seconds: float,
+    waiting: Waiting | None = None,
 ) -> AsyncIterator[HeldLease]:
     """Hold the project's lease for the block. Raises BusyError."""
-    before = clock.monotonic()
-    lease = await store.acquire(project, owner, seconds)
-    if isinstance(lease, str):
-        raise BusyError(
-            f"project {project} is being reconciled by {lease}; if that process is dead, "
-            f"its lease ends within {seconds:g} s"
-        )
+    until = clock.monotonic() + (waiting.seconds if waiting else 0.0)
+    told = False
+    while True:
+        before = clock.monotonic()
+        lease = await store.acquire(project, owner, seconds)
+        if not isinstance(lease, str):
+            break
+        words = f"project {project} is being reconciled by {lease}"
+        if waiting is None or before >= until:
+            raise BusyError(f"{words}; if that process is dead, its lease ends within {seconds:g} s")
+        if not told:
+            waiting.tell(words)
+            told = True
+        await clock.sleep(_BUSY_SECONDS)
     held = HeldLease(lease, clock, seconds, asked_at=before)
     keeper = asyncio.create_task(held.keep(store, log), name="reconcile-lease")
     try:
