@@ -11,10 +11,11 @@ voucher ids and codes. Making them is not timed.
 import argparse
 import asyncio
 import contextlib
-import tempfile
 import time
-from collections.abc import Iterator
 
+from benchmarks.machine import cores, on_core
+from benchmarks.servers import folder, postgres
+from benchmarks.table import Row, row, show
 from consumer.clock import SystemClock
 from consumer.projection.base import Batch, Outcome
 from consumer.projection.migrate import migrate
@@ -23,7 +24,6 @@ from consumer.worker.interpret import Interpreter
 from schemas.events import Delivery
 from schemas.ids import provisional_entry_id
 from schemas.samples import OCCURRED_AT, fresh_id, voucher_deleted
-from tests.servers.postgres import PostgresServer
 
 _LOG = "benchmark"
 
@@ -44,7 +44,7 @@ def deliveries(first: int, number: int, duplicates: float) -> list[Delivery]:
     return made
 
 
-async def run(address: str, events: int, size: int, duplicates: float) -> None:
+async def run(address: str, events: int, size: int, duplicates: float) -> Row:
     interpret = Interpreter({})
     writer = SqlProjectionWriter(address, interpret=interpret, clock=SystemClock(), migrate=True)
     await writer.start()
@@ -68,27 +68,13 @@ async def run(address: str, events: int, size: int, duplicates: float) -> None:
         slowest = max(slowest, finished - started)
         offset, read = end, read + len(bodies)
     await writer.stop()
-    micros = 1_000_000 / read
-    print(
-        f"{address.partition(':')[0]:11} {read:8} deliveries in batches of {size}: {read / spent:8,.0f}/s, "
-        f"{spent * micros:5.1f} µs each "
-        f"({cpu * micros:.1f} CPU here, {spent_reading * micros:.1f} interpreting), "
-        f"slowest batch {slowest * 1000:.0f} ms"
+    return row(
+        f"projection, {address.partition(':')[0]}",
+        rate=read / spent,
+        p99=slowest * 1000,
+        cpu=cpu / read * 1e6,
+        note=f"batches of {size}, p99 is the slowest; {spent_reading / read * 1e6:.1f} µs each to interpret",
     )
-
-
-@contextlib.contextmanager
-def projection(*, postgres: bool) -> Iterator[str]:
-    """An empty one."""
-    if not postgres:
-        with tempfile.TemporaryDirectory() as folder:
-            yield f"sqlite:///{folder}/bin.db"
-        return
-    server = PostgresServer()
-    try:
-        yield server.create_database()
-    finally:
-        server.close()
 
 
 def main() -> None:
@@ -100,9 +86,15 @@ def main() -> None:
     parser.add_argument("--duplicates", type=float, default=0.0, help="share of events delivered twice")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        address = options.to or stack.enter_context(projection(postgres=options.postgres))
+        if options.to:
+            address = options.to
+        elif options.postgres:
+            address = stack.enter_context(postgres()).create_database()
+        else:
+            address = f"sqlite:///{stack.enter_context(folder())}/bin.db"
         migrate(address)
-        asyncio.run(run(address, options.events, options.batch, options.duplicates))
+        stack.enter_context(on_core(cores()[0]))
+        show([asyncio.run(run(address, options.events, options.batch, options.duplicates))])
 
 
 if __name__ == "__main__":
