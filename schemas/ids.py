@@ -11,6 +11,9 @@ DERIVED_EVENT_PREFIX: Final = "evsha_"
 OWN_EVENT_PREFIX: Final = "bmev_"
 """Starts the id of an own event; after it comes the run or request that made it."""
 
+OWN_EVENT_END: Final = OWN_EVENT_PREFIX[:-1] + chr(ord(OWN_EVENT_PREFIX[-1]) + 1)
+"""The least text behind all own events' ids, in the order of code points."""
+
 RESERVED_EVENT_PREFIXES: Final = (DERIVED_EVENT_PREFIX, OWN_EVENT_PREFIX)
 """Ids that only binmirror gives: a webhook's body that claims one is refused."""
 

@@ -29,6 +29,7 @@ from consumer.projection.filters import (
 )
 from consumer.projection.rows import ENTRY_COLUMNS, EVENT_COLUMNS
 from consumer.projection.tables import TROUBLED, bin_entries, counts, events
+from schemas.ids import OWN_EVENT_END, OWN_EVENT_PREFIX
 from schemas.trash_bin import BinQuery
 
 _entry = bin_entries.c
@@ -123,10 +124,16 @@ def one_event(projects: list[str], event_id: str) -> Select[Any]:
 
 
 def newest_delivery(project: str) -> Select[Any]:
-    """When the project's newest verified delivery was received."""
+    """When the project's newest verified delivery was received.
+
+    A first load may put a million own events after it: told by their ids, they are passed in the index alone.
+    """
     return (
         select(_event.received_at)
-        .where(_event.project == project, _event.source == "voucherify")
+        .where(
+            _event.project == project,
+            or_(_event.event_id < OWN_EVENT_PREFIX, _event.event_id >= OWN_EVENT_END),
+        )
         .order_by(_event.received_at.desc(), _event.event_id.desc())
         .limit(1)
     )

@@ -145,3 +145,13 @@ async def test_audit(mirror: Mirror) -> None:
     assert (line.audit_id, line.who, line.action, line.project) == (report.run_id, "me", "reconcile", PROJECT)
     assert (line.filters, line.result) == ({"mode": "full", "force": False}, "done")
     assert line.counts == {"read": 1, "lacking": 1}
+
+
+async def test_findings_are_no_deliveries(either: Mirror) -> None:
+    """What reconciling finds does not look as if the webhook were alive."""
+    either.fake.bin.add(entry(1))
+    await either.reconcile("full")
+    assert (await either.reader.info()).last_deliveries == {}
+    await either.deleted(entry(2), at=EARLIER)
+    await either.reconcile("full")
+    assert (await either.reader.info()).last_deliveries == {PROJECT: EARLIER}
