@@ -10,6 +10,7 @@ timed. The worker is a process of its own, as in service.
 import argparse
 import asyncio
 import contextlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -61,7 +62,10 @@ async def redrive(mirror: Mirror, address: str) -> None:
     await connection.stop()
     kind = address.partition(":")[0]
     became = dict(report.became)
-    print(f"{kind}: {report.told} redriven, now {became}, in {spent:.1f} s ({cpu:.1f} s CPU of the command)")
+    print(
+        f"{kind}: {report.told} redriven, now {became}, in {spent:.1f} s ({cpu:.1f} s CPU of the command, ",
+        end="",
+    )
 
 
 @contextlib.contextmanager
@@ -76,6 +80,7 @@ def worker(folder: Path, address: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
+        print(f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime:.1f} s of the worker)")
 
 
 def main() -> None:

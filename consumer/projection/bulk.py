@@ -43,6 +43,9 @@ _EVENT_KEY: Final = ("project", "event_id")
 
 CHANGED_ENTRIES: Final = KeyedUpdate(bin_entries, ENTRY_COLUMNS[3:], _ENTRY_KEY)
 EVENT_CONTENTS: Final = KeyedUpdate(events, EVENT_COLUMNS[2:], _EVENT_KEY)
+HANDLING: Final = ("status", "failure_code", "failure_message", "attempts")
+"""What handling an event again changes about it, neighbours in the table."""
+EVENT_HANDLING: Final = KeyedUpdate(events, HANDLING, _EVENT_KEY)
 EVENT_STATUS: Final = KeyedUpdate(events, ("status",), _EVENT_KEY)
 EVENT_DELIVERIES: Final = KeyedUpdate(events, ("attempts", "deliveries"), _EVENT_KEY)
 

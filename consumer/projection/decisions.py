@@ -9,9 +9,16 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from consumer.projection.base import Decision, EventStatus, Interpret, Outcome
-from consumer.projection.bulk import EVENT_CONTENTS, EVENT_STATUS, WHOLE_EVENTS, Bulk
+from consumer.projection.bulk import (
+    EVENT_CONTENTS,
+    EVENT_HANDLING,
+    EVENT_STATUS,
+    HANDLING,
+    WHOLE_EVENTS,
+    Bulk,
+)
 from consumer.projection.payloads import PayloadCodec
-from consumer.projection.rows import EventKey, Row, event_of, event_row
+from consumer.projection.rows import EVENT_COLUMNS, EventKey, Row, event_of, event_row
 from consumer.projection.tables import event_decisions, events
 from handlers.changes import Change, ResourceKey
 from schemas.events import Delivery, Event
@@ -20,6 +27,8 @@ FOREIGN: Final = "foreign_record"
 """Failure code of what is no record of ours: without its headers its body must not be taken for a webhook."""
 
 _NEVER: Final = 0
+_FIRST: Final = EVENT_COLUMNS.index(HANDLING[0])
+_HANDLING: Final = slice(_FIRST, _FIRST + len(HANDLING))
 
 
 class Settled(NamedTuple):
@@ -68,7 +77,7 @@ def settle(
     bulk.insert(event_decisions, sorted(_decision_row(outcome) for outcome in decided))
     rows = {row[:2]: row for row in bulk.select(WHOLE_EVENTS, sorted(verdicts))}
     settled: list[Settled] = []
-    contents, statuses, waiting = [], [], []
+    handled, contents, statuses, waiting = [], [], [], []
     for key, verdict in sorted(verdicts.items()):
         row = rows.get(key)
         if verdict.discards:
@@ -81,10 +90,19 @@ def settle(
                 settled.append(Settled(key[0], before.status, "discarded", verdict.offset, anew=anew))
         elif row is not None and _can_be_redriven(row):
             outcome = reinterpreted(row, codec, interpret)
-            contents.append((*_redriven_row(row, outcome, verdict.redrives)[2:], *key))
+            new = _redriven_row(row, outcome, verdict.redrives)
+            # Mostly nothing else is read out of it than before: then most indexes need no work.
+            if (new[: _HANDLING.start], new[_HANDLING.stop :]) == (
+                row[: _HANDLING.start],
+                row[_HANDLING.stop :],
+            ):
+                handled.append((*new[_HANDLING], *key))
+            else:
+                contents.append((*new[2:], *key))
             settled.append(_redriven(event_of(row).status, outcome, verdict.offset))
     bulk.insert(events, waiting)
     bulk.update(EVENT_STATUS, statuses)
+    bulk.update(EVENT_HANDLING, handled)
     bulk.update(EVENT_CONTENTS, contents)
     return settled
 

@@ -2,11 +2,22 @@
 
 import asyncio
 import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from shutil import copy
 from typing import Any, Final
 
 import pytest
 
+from consumer.clock import SystemClock
+from consumer.eventlog.sqlite import SqliteReader
+from consumer.projection.control import OwnConnection, SqlAudit
+from consumer.projection.control_base import AuditLine
+from consumer.settings import clean_environment
 from consumer.worker.limits import HandlerLimit
 from tests.unit.test_cli import Result, Run, run
 from tests.worker_kit import Handlers, Mirror, eventually
@@ -28,14 +39,15 @@ WRONG: Final[list[tuple[str, ...]]] = [
 ]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where log and projection are, with three failed events and an applied one; no worker works."""
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log and projection with three failed events and an applied one."""
+    made = tmp_path_factory.mktemp("filled")
 
     async def fill() -> None:
         handlers = Handlers(broken=True)
         limit = HandlerLimit(consecutive=10_000)
-        async with Mirror(tmp_path, f"sqlite:///{tmp_path}/bin.db", handlers=handlers, limit=limit) as mirror:
+        async with Mirror(made, f"sqlite:///{made}/bin.db", handlers=handlers, limit=limit) as mirror:
             await mirror.delete_vouchers(3)
             await eventually(lambda: has(mirror, 3))
             handlers.broken = False
@@ -43,6 +55,14 @@ def folder(tmp_path: Path) -> Path:
             await eventually(lambda: has(mirror, 4))
 
     asyncio.run(fill())
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, filled: Path) -> Path:
+    """Where log and projection are; no worker works."""
+    for file in filled.iterdir():
+        copy(file, tmp_path)
     return tmp_path
 
 
@@ -139,6 +159,48 @@ def test_pause_and_resume(run: Run, folder: Path) -> None:
     assert resumed.code == 0
     assert "It was paused since" in resumed.out
     assert run("worker", "resume", **on(folder)).code == 1
+
+
+def test_interrupted(folder: Path) -> None:
+    """Ctrl-C while no worker works: what was told stays told, the audit says so, and how to go on is said."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "consumer", "events", "redrive", "--yes"],
+        env=clean_environment(on(folder)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert asyncio.run(told(folder)) == 3
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    # The log may have them a moment before the command knows.
+    assert re.search(r"Interrupted\. [03] events were told of, and will be redriven; the same command", err)
+    (line,) = asyncio.run(audit_of(folder))
+    assert (line.result, line.counts["eligible"]) == ("interrupted", 3)
+
+
+async def told(folder: Path) -> int:
+    """Wait until the decisions are in the log; how many."""
+    reader = SqliteReader(folder / "log.db", clock=SystemClock())
+    await reader.start()
+
+    async def some() -> bool:
+        return (await reader.bounds())[0].end == 7
+
+    await eventually(some)
+    decisions = (await reader.bounds())[0].end - 4
+    await reader.stop()
+    return decisions
+
+
+async def audit_of(folder: Path) -> Sequence[AuditLine]:
+    connection = OwnConnection(on(folder)["PROJECTION"])
+    lines = await SqlAudit(connection).lines()
+    await connection.stop()
+    return lines
 
 
 def test_show_names_what_the_dashboard_names(run: Run, folder: Path) -> None:
