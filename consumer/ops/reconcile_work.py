@@ -91,7 +91,7 @@ class Work:
             self._expected = self._listed or None
         if self.run.phase == "reading":
             if self._whole:
-                await self._forget_marks(keep=self.run.started_at)
+                await self._forget_marks()
             await self._read()
         await self._wait_for_worker()
         if self._whole:
@@ -102,7 +102,7 @@ class Work:
         failure = self._words if self.run.phase == "stopped" else None
         await self._patiently(lambda: store.end(self._lease.lease, self.run, failure))
         if self._whole and self.run.phase == "done":
-            await self._forget_marks(keep=None)
+            await self._forget_marks()
         return self._report()
 
     def _report(self) -> Report:
@@ -128,7 +128,7 @@ class Work:
         pages = tools.client.pages(self.run.position, limit=tools.page_size)
         async for group in read_ahead(pages, self._saw_page, clock=tools.clock, portion=tools.portion):
             await self._take(group)
-            if tools.pause:
+            if tools.pause and not group.last:
                 await tools.clock.sleep(tools.pause)
 
     async def _take(self, group: Group) -> None:
@@ -245,8 +245,8 @@ class Work:
             for name, number in found.items():
                 self._tools.metrics.reconcile_entries.labels(self._project, name).inc(number)
 
-    async def _forget_marks(self, *, keep: Micros | None) -> None:
-        while await self._patiently(lambda: self._tools.store.forget_marks(self._lease.lease, keep=keep)):
+    async def _forget_marks(self) -> None:
+        while await self._patiently(lambda: self._tools.store.forget_marks(self._lease.lease)):
             self._lease.check()
 
     async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:

@@ -42,7 +42,8 @@ _ABSENT: Final = (
 _FORGET: Final = text(
     "DELETE FROM reconcile_seen WHERE project = :project AND (run, resource_type, resource_id) IN "
     "(SELECT run, resource_type, resource_id FROM reconcile_seen "
-    "WHERE project = :project AND run <> :keep LIMIT :most)"
+    "WHERE project = :project AND run NOT IN (SELECT started_at FROM reconcile_runs "
+    "WHERE project = :project AND phase IN ('reading', 'missing', 'stopped')) LIMIT :most)"
 )
 _MISSED: Final = text(
     "SELECT count(*), min(created_at), max(created_at) FROM (SELECT e.created_at FROM bin_entries e "
@@ -74,9 +75,9 @@ def mark(connection: Connection, run: Run, resource_type: str, ids: Sequence[str
     connection.execute(text(statement), {**values, "ids": _list(connection, ids)})
 
 
-def forget(connection: Connection, project: str, keep: int | None, most: int) -> int:
-    """Remove at most so many marks of runs other than ``keep``; how many were removed."""
-    return connection.execute(_FORGET, {"project": project, "keep": keep or 0, "most": most}).rowcount
+def forget(connection: Connection, project: str, most: int) -> int:
+    """Remove at most so many marks of runs that nobody can take up; how many were removed."""
+    return connection.execute(_FORGET, {"project": project, "most": most}).rowcount
 
 
 def absent(connection: Connection, run: Run, older_than: Micros, after: Key | None, window: int) -> Absent:

@@ -89,10 +89,10 @@ class SqlReconcileStore:
     async def end(self, lease: Lease, run: Run, failure: str | None) -> None:
         await self.write(lambda connection: _end(connection, lease, run, failure))
 
-    async def forget_marks(self, lease: Lease, *, keep: int | None) -> bool:
+    async def forget_marks(self, lease: Lease) -> bool:
         def work(connection: Connection) -> bool:
             _fence(connection, lease, None)
-            forgotten = statements.forget(connection, lease.project, keep, _FORGOTTEN_AT_ONCE)
+            forgotten = statements.forget(connection, lease.project, _FORGOTTEN_AT_ONCE)
             return forgotten == _FORGOTTEN_AT_ONCE
 
         return await self.write(work)

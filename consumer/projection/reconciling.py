@@ -127,8 +127,8 @@ class ReconcileStore(Protocol):
     async def end(self, lease: Lease, run: Run, failure: str | None) -> None:
         """Note that a run is done, or (phase unchanged) why it goes no further."""
 
-    async def forget_marks(self, lease: Lease, *, keep: int | None) -> bool:
-        """Remove some marks of the project's runs other than ``keep``; whether more are left."""
+    async def forget_marks(self, lease: Lease) -> bool:
+        """Remove some marks of the project's runs that nobody can take up; whether more are left."""
 
     async def positions(self) -> Mapping[int, int]:
         """Partition → first offset that the projection has not applied."""

@@ -180,7 +180,7 @@ def told(state: str, one: FakeEntry, project: str, at: Micros) -> NewRecord:
     if state == "purged":
         return record(EntryPurged(**about), at)
     moment = parse_time(one.created_at)
-    fields = {"entry_id": one.id, "created_at": moment, "resource_name": one.resource_name}
+    fields: dict[str, Any] = {"entry_id": one.id, "created_at": moment, "resource_name": one.resource_name}
     return record(EntryObserved(**about, **fields), at)
 
 

@@ -1,6 +1,8 @@
 """Runs that are cut, frozen, doubled, or that race with deliveries."""
 
 import asyncio
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from tests.fake_voucherify.faults import Asked, status
 from tests.reconcile.kit import PROJECT, Mirror, entry, told, webhook
 
 ENTRIES = [entry(n) for n in range(40)]
-CUT = {"page_size": 5, "portion": 2}
+CUT: dict[str, Any] = {"page_size": 5, "portion": 2}
 
 
 async def cut_after(mirror: Mirror, requests: int, **options: object) -> None:
@@ -27,7 +29,7 @@ async def cut_after(mirror: Mirror, requests: int, **options: object) -> None:
         if asked > requests:
             loop.call_soon_threadsafe(task.cancel)
 
-    task = asyncio.create_task(mirror.reconcile("full", **{**CUT, **options}))  # type: ignore[arg-type]  # options of several types
+    task = asyncio.create_task(mirror.reconcile("full", **{**CUT, **options}))
     mirror.fake.before = before
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -84,7 +86,7 @@ async def test_one_at_a_time(either: Mirror) -> None:
         except BusyError as error:
             second.append(error)
 
-    tasks = []
+    tasks: list[Future[None]] = []
 
     def before(_asked: Asked) -> None:
         if not tasks:
@@ -160,7 +162,7 @@ async def test_listing_while_ids_change(either: Mirror) -> None:
         seen: list[str] = []
         after: str | None = None
         while True:
-            query = BinQuery(limit=7, after_id=after, order=order)  # type: ignore[arg-type]  # a plain string
+            query = BinQuery(limit=7, after_id=after, order=order)
             page = await either.reader.list_bin(PROJECT, query)
             seen += [one.key.resource_id for one in page.entries]
             if not page.has_more:
@@ -214,3 +216,18 @@ async def test_a_slow_voucherify_keeps_the_lease(mirror: Mirror) -> None:
     async with mirror.client(clock=mirror.clock) as client:
         report = await mirror.reconciler(client, lease=0.5).run("full", owner="me")
     assert report.tally["read"] == 40
+
+
+async def test_marks_are_kept_as_long_as_they_are_needed(either: Mirror) -> None:
+    """A report in between leaves a cut run what it has seen; once all are done no marks are left."""
+    either.fake.bin.add(*ENTRIES)
+    await either.reconcile("full")
+    await cut_after(either, 5)
+    assert (await either.reconcile("report")).drift == 0
+    report = await either.reconcile("full", **CUT)
+    assert (report.resumed, report.outcome, report.missing) == (True, "done", 0)
+    left = await either.store.look(lambda connection: connection.exec_driver_sql(_COUNT).scalar())
+    assert left == 0
+
+
+_COUNT = "SELECT count(*) FROM reconcile_seen"
