@@ -7,7 +7,6 @@ import pytest
 from consumer.addresses import KafkaAddress, PostgresAddress, SqliteAddress
 from consumer.errors import SettingsError
 from consumer.settings import Settings, load_settings, unknown_variables
-from consumer.types import VoucherifyAccess
 
 Load = Callable[..., Settings]
 
@@ -270,29 +269,6 @@ def test_kafka_settings_that_go_together(load: Load, env: dict[str, str], messag
     load(env)
     with pytest.raises(SettingsError, match=message):
         load({**KAFKA, **env})
-
-
-ACCESS = {"VOUCHERIFY_URL": "us1.api", "VOUCHERIFY_APP_ID": "id", "VOUCHERIFY_APP_TOKEN": SECRET}
-
-
-@pytest.mark.parametrize("missing", ACCESS)
-def test_access_to_voucherify_is_whole_or_not_at_all(load: Load, missing: str) -> None:
-    """Address and credentials of Voucherify's API come together."""
-    with pytest.raises(SettingsError, match=f"{missing}: is missing; the three"):
-        load({name: value for name, value in ACCESS.items() if name != missing})
-
-
-def test_access_to_voucherify(load: Load) -> None:
-    """A project knows how to reach its own bin at Voucherify, and never shows the token."""
-    (project,) = load(ACCESS).resolved_projects().values()
-    assert project.voucherify == VoucherifyAccess("us1.api", "id", SECRET)
-    assert SECRET not in repr(project)
-
-
-def test_access_to_voucherify_in_one_project(load: Load) -> None:
-    """In a projects table each project has its own, and the incomplete one is named."""
-    with pytest.raises(SettingsError, match=r"projects\.b\.voucherify_app_id: is missing"):
-        load(toml="[projects.a]\n[projects.b]\nvoucherify_url = 'api'")
 
 
 def test_secrets_stay_out_of_repr(load: Load) -> None:
