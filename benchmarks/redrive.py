@@ -13,12 +13,11 @@ import contextlib
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.projection import projection
+from benchmarks.servers import folder, postgres
 from consumer.ops.failed_events import FailedEvents, Selection
 from consumer.projection.base import EventQuery
 from consumer.projection.control import OwnConnection
@@ -31,15 +30,15 @@ from tests.worker_kit import Handlers, Mirror, eventually
 _AT_ONCE = 1000
 
 
-async def run(folder: Path, address: str, events: int) -> None:
+async def run(place: Path, address: str, events: int) -> None:
     handlers = Handlers(broken=True)
     limit = HandlerLimit(consecutive=events + 1, share=2.0)
-    async with Mirror(folder, address, handlers=handlers, limit=limit) as mirror:
+    async with Mirror(place, address, handlers=handlers, limit=limit) as mirror:
         for start in range(0, events, _AT_ONCE):
             await mirror.delete_vouchers(min(_AT_ONCE, events - start), start=start)
         await eventually(lambda: all_failed(mirror, events), patience=600)
         await mirror.rest()
-        with worker(folder, address):
+        with worker(place, address):
             await redrive(mirror, address)
 
 
@@ -69,11 +68,11 @@ async def redrive(mirror: Mirror, address: str) -> None:
 
 
 @contextlib.contextmanager
-def worker(folder: Path, address: str) -> Iterator[None]:
+def worker(place: Path, address: str) -> Iterator[None]:
     """A real one, with today's handlers."""
-    settings = {"EVENT_LOG": f"sqlite:///{folder}/log.db", "PROJECTION": address, "PORT": "0"}
+    settings = {"EVENT_LOG": f"sqlite:///{place}/log.db", "PROJECTION": address, "PORT": "0"}
     command = [sys.executable, "-m", "consumer", "serve", "--role", "worker"]
-    with (folder / "worker.log").open("wb") as log:
+    with (place / "worker.log").open("wb") as log:
         process = subprocess.Popen(command, env=clean_environment(settings), stdout=log, stderr=log)
     try:
         yield
@@ -88,9 +87,13 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--events", type=int, default=100_000)
     options = parser.parse_args()
-    with projection(postgres=options.postgres) as address, tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(folder())
+        address = f"sqlite:///{place}/bin.db"
+        if options.postgres:
+            address = stack.enter_context(postgres()).create_database()
         migrate(address)
-        asyncio.run(run(Path(folder), address, options.events))
+        asyncio.run(run(place, address, options.events))
 
 
 if __name__ == "__main__":

@@ -183,6 +183,7 @@ class FailedEvents:
         report.eligible, report.unknown = preview.eligible, list(preview.unknown)
         if selection.ids:
             report.left_alone = sum(preview.by_status.values()) - preview.eligible
+        before: tuple[list[EventRow], Telling] | None = None
         works = True
         async for wave in self._waves(report.action, selection):
             telling = Telling(
@@ -192,11 +193,24 @@ class FailedEvents:
                 await telling.tell([self._record(report, row, words) for row in rows])
                 report.told += len(rows)
                 watch(report)
-            # Once nobody works, it is not waited for again: all the rest is told, and done later.
-            works = works and await telling.applied()
-            if works:
-                await self._look(report, wave, telling)
-                watch(report)
+            # One wave is told of while the worker has the one before.
+            works = works and await self._settled(report, before, watch)
+            before = (wave, telling)
+        if works:
+            await self._settled(report, before, watch)
+
+    async def _settled(
+        self, report: Report, wave: tuple[list[EventRow], Telling] | None, watch: Watch
+    ) -> bool:
+        """Wait for the worker and look. False: nobody works; then all the rest is told, and done later."""
+        if wave is None:
+            return True
+        rows, telling = wave
+        if not await telling.applied():
+            return False
+        await self._look(report, rows, telling)
+        watch(report)
+        return True
 
     async def _waves(self, action: Action, selection: Selection) -> AsyncIterator[list[EventRow]]:
         if selection.ids:

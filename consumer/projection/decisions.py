@@ -8,7 +8,7 @@ taking the content that counts. Redriving needs no such row: an event that comes
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from consumer.projection.base import Decision, EventStatus, Interpret, Outcome
+from consumer.projection.base import Decision, EventRow, EventStatus, Interpret, Outcome
 from consumer.projection.bulk import (
     EVENT_CONTENTS,
     EVENT_HANDLING,
@@ -84,13 +84,13 @@ def settle(
             if row is None:
                 waiting.append(_waiting_row(key, partition, verdict.offset, codec))
                 settled.append(Settled(key[0], None, "discarded", verdict.offset))
-            elif (before := event_of(row)).status != "discarded":
+            elif (stored := event_of(row)).status != "discarded":
                 statuses.append(("discarded", *key))
-                anew = _resource(row) if before.status == "applied" else None
-                settled.append(Settled(key[0], before.status, "discarded", verdict.offset, anew=anew))
-        elif row is not None and _can_be_redriven(row):
+                anew = _resource(stored) if stored.status == "applied" else None
+                settled.append(Settled(key[0], stored.status, "discarded", verdict.offset, anew=anew))
+        elif row is not None and _can_be_redriven(stored := event_of(row)):
             outcome = reinterpreted(row, codec, interpret)
-            new = _redriven_row(row, outcome, verdict.redrives)
+            new = _redriven_row(stored, outcome, verdict.redrives, row[-1])
             # Mostly nothing else is read out of it than before: then most indexes need no work.
             if (new[: _HANDLING.start], new[_HANDLING.stop :]) == (
                 row[: _HANDLING.start],
@@ -99,7 +99,7 @@ def settle(
                 handled.append((*new[_HANDLING], *key))
             else:
                 contents.append((*new[2:], *key))
-            settled.append(_redriven(event_of(row).status, outcome, verdict.offset))
+            settled.append(_redriven(stored.status, outcome, verdict.offset))
     bulk.insert(events, waiting)
     bulk.update(EVENT_STATUS, statuses)
     bulk.update(EVENT_HANDLING, handled)
@@ -137,26 +137,23 @@ def _decision_row(outcome: Outcome) -> tuple[Any, ...]:
     return (outcome.event.project, target, outcome.event.event_id, action, decided_at, who, reason)
 
 
-def _can_be_redriven(row: Row) -> bool:
-    event = event_of(row)
+def _can_be_redriven(event: EventRow) -> bool:
     return event.status in {"failed", "ignored"} and event.failure_code != FOREIGN and event.deliveries > 0
 
 
-def _resource(row: Row) -> ResourceKey | None:
-    event = event_of(row)
+def _resource(event: EventRow) -> ResourceKey | None:
     if event.resource_type is None or event.resource_id is None:
         return None
     return ResourceKey(event.project, event.resource_type, event.resource_id)
 
 
-def _redriven_row(row: Row, outcome: Outcome, times: int) -> tuple[Any, ...]:
-    stored = event_of(row)
+def _redriven_row(stored: EventRow, outcome: Outcome, times: int, payload: bytes) -> tuple[Any, ...]:
     return event_row(
         outcome,
         attempts=stored.attempts + times,
         deliveries=stored.deliveries,
         partition=stored.partition,
-        payload=row[-1],
+        payload=payload,
     )
 
 
