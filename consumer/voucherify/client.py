@@ -65,10 +65,7 @@ class VoucherifyClient:
         ``timeout``: seconds for one attempt, from connecting to the last byte. ``on_wait`` hears of every
         wait. ``reserve``: the share of the rate limit that is left to the project's other clients.
         ``strict_order=False`` for a peer whose shown ids are not what it orders by: another binmirror.
-
-        Raises:
-            SettingsError: an argument that cannot work.
-
+        Raises SettingsError for an argument that cannot work.
         """
         self._url = _checked(url, app_id, app_token)
         self._http = make_http(
