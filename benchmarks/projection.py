@@ -12,9 +12,10 @@ import argparse
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator
 
+from benchmarks import servers
 from benchmarks.machine import cores, on_core
-from benchmarks.servers import folder, postgres
 from benchmarks.table import Row, row, show
 from consumer.clock import SystemClock
 from consumer.projection.base import Batch, Outcome
@@ -77,6 +78,16 @@ async def run(address: str, events: int, size: int, duplicates: float) -> Row:
     )
 
 
+@contextlib.contextmanager
+def projection(*, postgres: bool) -> Iterator[str]:
+    """An empty one."""
+    with contextlib.ExitStack() as stack:
+        if postgres:
+            yield stack.enter_context(servers.postgres()).create_database()
+        else:
+            yield f"sqlite:///{stack.enter_context(servers.folder())}/bin.db"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Events per second into a projection")
     parser.add_argument("--postgres", action="store_true")
@@ -86,12 +97,7 @@ def main() -> None:
     parser.add_argument("--duplicates", type=float, default=0.0, help="share of events delivered twice")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        if options.to:
-            address = options.to
-        elif options.postgres:
-            address = stack.enter_context(postgres()).create_database()
-        else:
-            address = f"sqlite:///{stack.enter_context(folder())}/bin.db"
+        address = options.to or stack.enter_context(projection(postgres=options.postgres))
         migrate(address)
         stack.enter_context(on_core(cores()[0]))
         show([asyncio.run(run(address, options.events, options.batch, options.duplicates))])

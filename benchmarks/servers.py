@@ -30,6 +30,8 @@ class Server:
 
     pid: int
     port: int
+    log: Path
+    """Its lines, in JSON."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -70,11 +72,12 @@ def running(
     }
     env = clean_environment({**defaults, **settings})
     env["PYTHONPATH"] = str(root)
-    with (folder / f"{port}.log").open("ab") as log, on_core(cores()[0]):
+    lines = folder / f"{port}.log"
+    with lines.open("ab") as log, on_core(cores()[0]):
         process = subprocess.Popen([sys.executable, *command], env=env, stdout=log, stderr=log, cwd=folder)
-    server = Server(process.pid, port)
+    server = Server(process.pid, port, lines)
     try:
-        until(lambda: _answers(process, server, folder), f"{command} listens")
+        until(lambda: _answers(process, server), f"{command} listens")
         yield server
     finally:
         process.terminate()
@@ -85,9 +88,9 @@ def running(
             process.wait()
 
 
-def _answers(process: "subprocess.Popen[bytes]", server: Server, folder: Path) -> bool:
+def _answers(process: "subprocess.Popen[bytes]", server: Server) -> bool:
     if process.poll() is not None:
-        raise RuntimeError((folder / f"{server.port}.log").read_text()[-4000:])
+        raise RuntimeError(server.log.read_text()[-4000:])
     return server.get("/health/live")[0] != 0
 
 
