@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from consumer.errors import SettingsError
 from consumer.ops.purge import Deletes
+from consumer.settings import isolated_settings
 from consumer.types import NewRecord
 from schemas.ids import record_key
 from schemas.own_events import EntryObserved, record_of
@@ -179,3 +181,14 @@ async def test_two_requests_at_once(scene: Scene) -> None:
     answers = await asyncio.gather(*(delete(web, entry_id) for _ in range(3)))
     assert {answer.status_code for answer in answers} == {204}
     assert not await scene.is_listed()
+
+
+def test_forwarding_needs_credentials() -> None:
+    """Where deletes are forwarded, every project needs access to Voucherify; said when the service starts."""
+    table = {"webhook_secrets": ["x"], "api_app_id": "id", "api_app_token": "token"}
+    access = {"voucherify_url": "api", "voucherify_app_id": "id", "voucherify_app_token": "token"}
+    projects = {"one": {**table, **access}, "two": table}
+    with pytest.raises(SettingsError, match=r"projects\.two\.voucherify_url: is missing; DELETES=forward"):
+        isolated_settings(projects=projects, deletes="forward").require(["api"])
+    isolated_settings(projects=projects, deletes="forward").require(["receiver", "worker"])
+    isolated_settings(projects=projects, deletes="local").require(["api"])
