@@ -74,7 +74,7 @@ def test_every_live_secret_is_tried(body: bytes) -> None:
         b"0" * 100_000,
         sign(b"{}", b"other secret"),
         sign(b"{}", SECRET).upper(),
-        sign(b"{}", SECRET) + b" ",
+        sign(b"{}", SECRET)[:-1] + b" ",
         b"sha256=" + sign(b"{}", SECRET),
     ],
 )
@@ -88,3 +88,10 @@ def test_absurd_bodies(body: bytes) -> None:
     """A body need not be JSON, nor text, to be verified."""
     assert verify(body, sign(body, SECRET), [SECRET])
     assert not verify(body, b"0" * 64, [SECRET])
+
+
+def test_white_space_around_the_header() -> None:
+    """White space around the header's value is no part of it; inside, it is."""
+    signature = sign(b"{}", SECRET)
+    assert verify(b"{}", b" \t" + signature + b"\t ", [SECRET])
+    assert not verify(b"{}", signature[:32] + b" " + signature[32:], [SECRET])
