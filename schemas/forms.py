@@ -12,8 +12,8 @@ Form: TypeAlias = Literal["current", "old", "data_only"]
 def form_of(parsed: Parsed, path_name: str | None) -> Form | None:
     """The body's form; None when neither it nor the path (``path_name``) can name the event.
 
-    An envelope wins over the path. ``type`` alone makes no envelope where the path names the event:
-    other resources have a type too.
+    An envelope wins over the path. ``type`` alone makes no envelope: it names the event where the path
+    does not. So a stored body reads the same when its event's type stands in for the path.
     """
     body, problems = parsed
     if body.get("event") is not None or ("event",) in problems:
@@ -22,7 +22,7 @@ def form_of(parsed: Parsed, path_name: str | None) -> Form | None:
         return "old"
     if body.get("data") is not None or ("data",) in problems:
         return "current"
-    if path_name is not None:
+    if path_name is not None or body.get("type"):
         return "data_only"
     if body.get("type") is not None or ("type",) in problems:
         return "current"
@@ -74,8 +74,7 @@ def _used(parsed: Parsed, form: Form, event_type: str) -> Iterator[tuple[Path, b
         yield ("id",), True
         yield ("type",), True
         yield ("created_at",), True
-    if form != "data_only":
-        yield ("project_id",), False
+    yield ("project_id",), False
     yield from _used_of_data(form, event_type)
 
 

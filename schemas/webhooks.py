@@ -103,7 +103,7 @@ def _unreadable(delivery: Delivery, name: str | None, failure: Failure) -> Event
 def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> Event:
     body = parsed.body
     event = body.get("event") or _NO_EVENT
-    event_type = (name if form == "data_only" else body.get("type") or event.get("type") or name) or ""
+    event_type = _type_of(body, event, form, name)
     event_id = event.get("id") if form == "current" else body.get("id") if form == "old" else None
     failure = first_failure(parsed, form, event_type) if parsed.problems else None
     if event_id and event_id.startswith(RESERVED_EVENT_PREFIXES):
@@ -145,6 +145,13 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
         None if failure else WebhookData(data.get("voucher"), data.get("campaign"), deleted_at),
         failure,
     )
+
+
+def _type_of(body: Body, event: Happening, form: Form, name: str | None) -> str:
+    its_own = body.get("type")
+    if form == "data_only":
+        return name or event_name(its_own) or its_own or ""
+    return its_own or event.get("type") or name or ""
 
 
 def _time(field: str, text: str) -> Micros:
