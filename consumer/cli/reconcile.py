@@ -32,6 +32,7 @@ from consumer.projection.reconciling import Mode
 from consumer.settings import Settings
 from consumer.voucherify.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from consumer.voucherify.patience import Waiting
+from schemas.times import format_time
 
 _LINE_SECONDS: Final = 10.0
 
@@ -135,6 +136,11 @@ def _show(report: Report) -> None:
     what = {"full": "everything read", "incremental": "what is new read", "report": "drift, nothing changed"}
     title = f"{plain(report.project)}: {what[report.mode]} in {duration(report.seconds)}"
     print_table(["entries", "of Voucherify's bin"], rows or [(0, MEANINGS["read"])], title=title)
+    if report.resumed:
+        begun = format_time(report.started_at)
+        notice(
+            f"{plain(report.project)}: this run was begun at {begun}; what changed since then is for the next"
+        )
     if report.words:
         notice(f"binmirror: {report.words}")
 

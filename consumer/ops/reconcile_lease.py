@@ -10,7 +10,7 @@ from consumer.errors import BinmirrorError, FencedError, TransientError
 from consumer.log import Logger
 from consumer.projection.reconciling import Lease, ReconcileStore
 
-LEASE_SECONDS: Final = 30.0
+LEASE_SECONDS: Final = 10.0
 _RELEASE_SECONDS: Final = 5.0
 _BUSY_SECONDS: Final = 0.5
 
