@@ -69,6 +69,7 @@ def running(
         "PROJECTION": f"sqlite:///{folder}/bin.db",
         "SPOOL": f"{folder}/spool.db",
         "LOG_FORMAT": "json",
+        "KAFKA_ALLOW_SINGLE_REPLICA": "true",
     }
     env = clean_environment({**defaults, **settings})
     env["PYTHONPATH"] = str(root)
