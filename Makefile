@@ -10,8 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := consumer handlers schemas
-# Settings of whoever runs the tests must not reach them.
-CLEAN_ENV := unset $${!BINMIRROR_*};
+# Settings of whoever runs the tests must not reach them; nor must processes compile their imports anew each time.
+CLEAN_ENV := unset $${!BINMIRROR_*} PYTHONDONTWRITEBYTECODE;
 
 .PHONY: help install install-dev demo test soak check bench format requirements clean
 

@@ -8,12 +8,10 @@ A logger is made once, by the composition root, and passed on. Lines are written
 import asyncio
 import atexit
 import json
-import logging
-import math
 import threading
 import time
 import traceback
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, Final, Literal, TypeAlias, TypedDict
@@ -21,6 +19,8 @@ from typing import IO, Any, Final, Literal, TypeAlias, TypedDict
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from consumer.log_output import StreamWriter
 
 Logger: TypeAlias = FilteringBoundLogger
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
@@ -33,6 +33,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "task_failed": "A task of the process ended, although it never should; the process stops.",
     "task_cancelled": "A task was not done by the shutdown deadline and was cancelled.",
     "setting_unknown": "A variable of the environment looks like a setting and is none.",
+    "log_lines_dropped": "Whoever reads the log was too slow: so many lines are missing here.",
     "library": "A line of a library's own log (uvicorn, aiokafka, …).",
     # Receiver
     "delivery": "One webhook request and its answer.",
@@ -78,9 +79,8 @@ ACTIONS: Final[Mapping[str, str]] = {
 """Every action that binmirror logs, with its meaning. Closed: a test compares it with code and docs."""
 
 FLUSH_SECONDS: Final = 0.05
-REPEAT_SECONDS: Final = 10.0
-"""A library's line that repeats itself is written once in so many seconds."""
-_MOST_REMEMBERED: Final = 256
+FLUSH_PATIENCE: Final = 1.0
+"""Seconds that the end of the process waits for a stream that does not take its lines."""
 _MAX_WAITING: Final = 10_000
 """Lines held at most before a write; a bound for memory, seldom reached."""
 
@@ -88,7 +88,7 @@ _MAX_WAITING: Final = 10_000
 class Output:
     """Writes lines to a stream, those of a moment together. Usable from any thread.
 
-    A stream that is gone or full never takes the service down: its lines are dropped.
+    Under an event loop the stream is written by a thread of its own, and nothing here waits for it.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -96,6 +96,7 @@ class Output:
         self._lines: deque[bytes | _Line] = deque()
         self._lock = threading.Lock()
         self._scheduled = False
+        self._writer: StreamWriter | None = None
         atexit.register(self.flush)
 
     def write(self, line: "bytes | _Line") -> None:
@@ -104,21 +105,33 @@ class Output:
         What is not bytes is made into them when it is written: many lines in a row take half the time.
         """
         self._lines.append(line)
-        if len(self._lines) >= _MAX_WAITING:
-            self.flush()
-            return
-        if self._scheduled:
+        if self._scheduled and len(self._lines) < _MAX_WAITING:
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self.flush()
+            self._hand_over()
+            return
+        if self._writer is None:
+            self._writer = StreamWriter(self._stream)
+        if self._scheduled:
+            self._hand_over()
             return
         self._scheduled = True
-        loop.call_later(FLUSH_SECONDS, self.flush)
+        loop.call_later(FLUSH_SECONDS, self._hand_over)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits; give up on a stream that takes nothing for a while."""
+        self._hand_over()
+        if self._writer is not None:
+            self._writer.drain(FLUSH_PATIENCE)
+
+    def close(self) -> None:
+        """Write what waits and go back to writing at once."""
+        atexit.unregister(self.flush)
+        self.flush()
+
+    def _hand_over(self) -> None:
         with self._lock:
             self._scheduled = False
             # Others may go on adding meanwhile: what came before is taken out one by one.
@@ -127,16 +140,15 @@ class Output:
                 return
             lines = [line if isinstance(line, bytes) else _json_line(*line) for line in waiting]
             lines.append(b"")
+            piece = b"\n".join(lines)
+            if self._writer is not None:
+                self._writer.put(piece, len(waiting))
+                return
             try:
-                self._stream.write(b"\n".join(lines))
+                self._stream.write(piece)
                 self._stream.flush()
             except (OSError, ValueError):
-                return
-
-    def close(self) -> None:
-        """Write what waits and go back to writing at once."""
-        atexit.unregister(self.flush)
-        self.flush()
+                return  # a stream that is gone never takes the service down
 
     # structlog calls the method named like the level.
     debug = info = warning = error = critical = write
@@ -244,46 +256,3 @@ def _format_exception(exc_info: object) -> str:
     if isinstance(exc_info, tuple):
         return "".join(traceback.format_exception(*exc_info))
     return traceback.format_exc()
-
-
-class LibraryHandler(logging.Handler):
-    """Brings the lines of libraries that log by the standard library to ours.
-
-    A Kafka client whose cluster is away says the same ten times a second: a line that was written less
-    than ``REPEAT_SECONDS`` ago is only counted, and the count stands in the next one.
-    """
-
-    def __init__(self, log: Logger) -> None:
-        super().__init__()
-        self._log = log
-        self._written: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
-        """By logger and message: when it was last written, and how often it came since."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError):
-            message = f"{record.msg!r} {record.args!r}"
-        key = (record.name, message)
-        when, repeated = self._written.pop(key, (-math.inf, 0))
-        if record.created - when < REPEAT_SECONDS:
-            self._written[key] = (when, repeated + 1)
-            return
-        self._written[key] = (record.created, 0)
-        if len(self._written) > _MOST_REMEMBERED:
-            self._written.popitem(last=False)
-        self._log.log(
-            record.levelno,
-            "library",
-            logger=record.name,
-            message=message,
-            **({"repeated": repeated} if repeated else {}),
-            **({"exc_info": record.exc_info} if record.exc_info else {}),
-        )
-
-
-def adopt_libraries(log: Logger, *, level: Level) -> None:
-    """Send every library's log through ``log``; of the talkative ones only warnings and worse."""
-    root = logging.getLogger()
-    root.handlers[:] = [LibraryHandler(log)]
-    root.setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

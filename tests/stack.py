@@ -61,8 +61,9 @@ class Service:
         assert self.process is not None
         return self.process.pid
 
-    def start(self) -> "Service":
-        env = {
+    def environment(self) -> dict[str, str]:
+        """What the process runs with."""
+        return {
             **clean_env(),
             **self.stack.env,
             "BINMIRROR_PORT": str(self.port),
@@ -71,11 +72,15 @@ class Service:
             "BINMIRROR_API_APP_TOKEN": APP_TOKEN,
             **self.extra_env,
         }
+
+    def start(self) -> "Service":
         command = [sys.executable, "-m", "consumer", "serve"]
         for role in self.roles:
             command += ["--role", role]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=self.stack.folder)
+            self.process = subprocess.Popen(
+                command, env=self.environment(), stdout=log, stderr=log, cwd=self.stack.folder
+            )
         return self
 
     def alive(self) -> bool:
@@ -256,5 +261,12 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, *, pause: f
 
 
 def clean_env() -> dict[str, str]:
-    """The environment without any setting of binmirror's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("BINMIRROR_")}
+    """The environment without any setting of binmirror's.
+
+    Without PYTHONDONTWRITEBYTECODE too: processes that compile all their imports again start slowly.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("BINMIRROR_") and name != "PYTHONDONTWRITEBYTECODE"
+    }

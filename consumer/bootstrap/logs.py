@@ -8,7 +8,8 @@ from typing import Literal
 
 import structlog
 
-from consumer.log import Form, Level, Logger, Output, adopt_libraries, create_log, form_of
+from consumer.log import Form, Level, Logger, Output, create_log, form_of
+from consumer.log_libraries import adopt_libraries
 
 
 @contextmanager

@@ -2,12 +2,14 @@ import asyncio
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from consumer.log import FLUSH_SECONDS, LibraryHandler, Logger, Output, adopt_libraries, create_log
+from consumer.log import FLUSH_SECONDS, Logger, Output, create_log
+from consumer.log_libraries import LibraryHandler, adopt_libraries
 from schemas.times import parse_time
 
 
@@ -17,7 +19,7 @@ class Sink(io.BytesIO):
     def __init__(self) -> None:
         super().__init__()
         self.writes = 0
-        self.written = asyncio.Event()
+        self.written = threading.Event()
         self.error: Exception | None = None
 
     def write(self, data: Any, /) -> int:
@@ -109,8 +111,7 @@ async def test_lines_of_a_moment_are_written_together(log: Logger, sink: Sink, o
     for number in range(100):
         log.info("delivery", number=number)
     assert sink.writes == 0
-    async with asyncio.timeout(FLUSH_SECONDS * 100):
-        await sink.written.wait()
+    assert await asyncio.to_thread(sink.written.wait, FLUSH_SECONDS * 100)
     assert sink.writes == 1
     assert [line["number"] for line in sink.lines] == list(range(100))
     log.info("delivery")
@@ -122,7 +123,37 @@ async def test_memory_is_bounded(log: Logger, sink: Sink) -> None:
     """A loop that never yields does not pile up lines for ever."""
     for _ in range(10_001):
         log.info("delivery")
+    assert await asyncio.to_thread(sink.written.wait, FLUSH_SECONDS * 100)
     assert sink.writes >= 1
+
+
+class Pipe(io.RawIOBase):
+    """The writing end of a pipe that somebody reads late, or never."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.taken: list[bytes] = []
+
+    def write(self, data: Any, /) -> int:
+        assert self.let_go.wait(30)
+        self.taken.append(bytes(data))
+        return len(data)
+
+
+async def test_reader_that_hangs() -> None:
+    """Lines that nobody takes do not hold anybody up: they wait, then are dropped and counted."""
+    pipe = Pipe()
+    output = Output(pipe)
+    log = create_log(output, level="info", console=False)
+    for _ in range(40):
+        log.error("delivery", text="x" * 1_000_000)
+        output._hand_over()
+    pipe.let_go.set()
+    output.close()
+    lines = [json.loads(line) for line in b"".join(pipe.taken).splitlines()]
+    (dropped,) = (line["lines"] for line in lines if line["action"] == "log_lines_dropped")
+    assert dropped > 20
+    assert len(lines) - 1 + dropped == 40
 
 
 @pytest.mark.parametrize(
