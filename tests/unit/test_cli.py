@@ -69,9 +69,23 @@ def test_help_teaches_by_example(run: Run, path: tuple[str, ...]) -> None:
 def test_all_commands_are_there() -> None:
     """The command line has these commands and no others."""
     assert {" ".join(path) for path in ALL} == {
-        "serve", "send", "status", "events list", "events show", "init", "migrate", "reconcile", "topics create",
-        "version", "demo", "events redrive", "events discard", "worker pause", "worker resume", "worker status",
-    }  # fmt: skip
+        "serve",
+        "send",
+        "status",
+        "events list",
+        "events show",
+        "init",
+        "migrate",
+        "reconcile",
+        "topics create",
+        "version",
+        "demo",
+        "events redrive",
+        "events discard",
+        "worker pause",
+        "worker resume",
+        "worker status",
+    }
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def test_memory_is_bounded(log: Logger, sink: Sink) -> None:
     assert sink.writes >= 1
 
 
-class Pipe(io.RawIOBase):
+class Pipe(io.BytesIO):
     """The writing end of a pipe that somebody reads late, or never."""
 
     def __init__(self) -> None:
