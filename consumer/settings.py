@@ -207,8 +207,11 @@ def _cross_check(settings: Settings) -> None:
     tables: Mapping[str, ProjectFields] = settings.projects or {"": settings}
     for name, fields in tables.items():
         _check_voucherify(name, fields)
-    if isinstance(settings.event_log, KafkaAddress):
+    log, projection = settings.event_log, settings.projection
+    if isinstance(log, KafkaAddress):
         _check_kafka(settings)
+    elif isinstance(projection, SqliteAddress) and log.path.absolute() == projection.path.absolute():
+        raise _error("PROJECTION", "is the file of EVENT_LOG; each needs one of its own")
 
 
 def _check_voucherify(project: str, fields: ProjectFields) -> None:

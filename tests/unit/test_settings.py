@@ -271,6 +271,12 @@ def test_kafka_settings_that_go_together(load: Load, env: dict[str, str], messag
         load({**KAFKA, **env})
 
 
+def test_log_and_projection_in_one_file(load: Load) -> None:
+    """Two databases in one file would take each other's tables for their own: refused."""
+    with pytest.raises(SettingsError, match="PROJECTION: is the file of EVENT_LOG"):
+        load({"EVENT_LOG": "sqlite:///data/log.db", "PROJECTION": "sqlite:///data/log.db"})
+
+
 def test_secrets_stay_out_of_repr(load: Load) -> None:
     """Neither the settings nor the projects made of them show a secret."""
     settings = load(
