@@ -18,6 +18,7 @@ ENDPOINT = (
     "+org.slf4j:slf4j-simple:1.7.36"
 )
 _DOWNLOAD_SECONDS = 600
+_DOWNLOAD = "--download"
 
 
 class PackagesUnavailableError(Exception):
@@ -50,7 +51,7 @@ def class_path() -> str:
         # A process of its own: the downloader's warnings and logging stay out of pytest's.
         try:
             result = subprocess.run(
-                [sys.executable, "-m", "tests.servers.kafka_packages"],
+                [sys.executable, "-m", "tests.servers.kafka_packages", _DOWNLOAD],
                 cwd=Path(__file__).parents[2],
                 capture_output=True,
                 text=True,
@@ -95,9 +96,16 @@ def _download() -> None:
     partial.replace(listing)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    if sys.argv[1:] == [_DOWNLOAD]:
+        _download()
+        return
     try:
         java()
         class_path()
-    except PackagesUnavailableError as problem:
-        sys.exit(f"Kafka cannot be had from packages: {problem}")
+    except PackagesUnavailableError as error:
+        sys.exit(f"Kafka cannot be had from packages: {error}")
+
+
+if __name__ == "__main__":
+    main()
