@@ -62,8 +62,8 @@ class OwnConnection:
             return work(connection)
 
     def _looked(self, work: Callable[[Connection], _T]) -> _T:
-        look = self._database.engine.connect().execution_options(only_looks=True)
-        with translated(self._database.shown), look as connection:
+        shown, engine = self._database.shown, self._database.engine
+        with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
             return work(connection)
 
     def _on_thread(self, work: Callable[[], _T]) -> Awaitable[_T]:

@@ -108,8 +108,8 @@ class SqlProjectionWriter:
     def _acquire(self, log_id: str, partition: int, owner: str, lease: float | None) -> Checkpoint | None:
         engine = self._database.engine
         if lease is not None:
-            look = engine.connect().execution_options(only_looks=True)
-            with translated(self._database.shown), look as connection:
+            shown = self._database.shown
+            with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
                 if ownership.is_leased(connection, self._owner, log_id, partition, name=owner):
                     return None
         try:
@@ -141,8 +141,8 @@ class SqlProjectionWriter:
         return result
 
     def _looked(self, work: Callable[[Connection], _T]) -> _T:
-        look = self._database.engine.connect().execution_options(only_looks=True)
-        with translated(self._database.shown), look as connection:
+        shown, engine = self._database.shown, self._database.engine
+        with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
             return work(connection)
 
     def _shorten_wal(self) -> None:
@@ -150,8 +150,8 @@ class SqlProjectionWriter:
             return
         wal = self._database.path.with_name(self._database.path.name + "-wal")
         if wal.exists() and wal.stat().st_size > _WAL_BYTES:
-            look = self._database.engine.connect().execution_options(only_looks=True)
-            with translated(self._database.shown), look as connection:
+            shown, engine = self._database.shown, self._database.engine
+            with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def _in_transaction(self, work: Callable[[Connection], _T]) -> _T:

@@ -37,7 +37,13 @@ async def test_both_sides_survive_a_restart(
     try:
         with pytest.raises(ProjectionUnavailableError):
             await feed.push(Said("e2", resource_id="v2"))
-        for ask in (reader.ping, reader.info, lambda: reader.list_bin("p", BinQuery())):
+        for ask in (
+            reader.ping,
+            reader.info,
+            lambda: reader.list_bin("p", BinQuery()),
+            lambda: store.look(lambda connection: connection.exec_driver_sql("SELECT 1")),
+            lambda: store.acquire(LOG, 0, owner="another", lease=1.0),
+        ):
             with pytest.raises(ProjectionUnavailableError):
                 await ask()
     finally:
