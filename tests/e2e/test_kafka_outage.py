@@ -1,5 +1,6 @@
 """Kafka frozen or killed under load: every answer stays 2XX, and everything arrives when it is back."""
 
+import asyncio
 import time
 from collections import Counter
 
@@ -54,9 +55,10 @@ async def test_outage_goes_to_the_spool_and_back(
             await service.ready()
         async with Load(lambda: receiver.url, prefix=how) as load:
             await until(lambda: _count(load, 50), "deliveries before the outage")
-            take_away(kafka_broker, how)
+            await asyncio.to_thread(take_away, kafka_broker, how)
             await outage_has_lasted(load, OUTAGE)
-            kafka_broker.restore()
+            # On a thread: the load runs on this loop, and must not stand still meanwhile.
+            await asyncio.to_thread(kafka_broker.restore)
             before = len(load.answers)
             await until(lambda: _stored_in_log_since(load, before), "deliveries in the log again")
         check_answers(load)
@@ -75,14 +77,15 @@ async def test_receiver_killed_during_the_outage(
             await service.ready()
         async with Load(lambda: receiver.url, prefix=f"k{how}") as load:
             await until(lambda: _count(load, 20), "deliveries before the outage")
-            take_away(kafka_broker, how)
+            await asyncio.to_thread(take_away, kafka_broker, how)
             await outage_has_lasted(load, 2)
             receiver.kill()
             receiver.start()
             await receiver.live()
             accepted = len(load.accepted)
             await until(lambda: _accepted(load, accepted + 50), "deliveries after the restart")
-            kafka_broker.restore()
+            # On a thread: the load runs on this loop, and must not stand still meanwhile.
+            await asyncio.to_thread(kafka_broker.restore)
         check_answers(load, killed=True)
         entries = await in_bin(api.url, load.accepted)
         assert set(Counter(entry["resource_id"] for entry in entries).values()) == {1}

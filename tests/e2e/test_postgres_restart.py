@@ -1,5 +1,6 @@
 """PostgreSQL stopped, killed and restarted under load: nothing is lost, the worker goes on by itself."""
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -22,12 +23,10 @@ async def test_database_restarted_under_load(
         async with Load(lambda: receiver.url, prefix=how) as load:
             for _ in range(2):
                 await _more(load, 50)
-                if how == "kill":
-                    postgres_server.kill()
-                else:
-                    postgres_server.stop()
+                # On a thread: the load runs on this loop, and must not stand still meanwhile.
+                await asyncio.to_thread(postgres_server.kill if how == "kill" else postgres_server.stop)
                 await _more(load, 50)
-                postgres_server.start()
+                await asyncio.to_thread(postgres_server.start)
             await _more(load, 50)
         assert {answer.status for answer in load.answers} == {202}
         entries = await in_bin(api.url, load.accepted)
