@@ -252,11 +252,13 @@ async def in_bin(url: str, resource_ids: Sequence[str]) -> list[dict[str, Any]]:
     return bin_now
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, *, pause: float = 0.05) -> None:
+async def until(
+    condition: Callable[[], Awaitable[bool]], what: str, *, pause: float = 0.05, patience: float = PATIENCE
+) -> None:
     """Wait for ``condition``; fail loudly when it does not come."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not await condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        assert time.monotonic() < deadline, f"not within {patience} s: {what}"
         await asyncio.sleep(pause)
 
 

@@ -7,11 +7,12 @@ from collections import Counter
 import pytest
 
 from tests.servers.kafka import KafkaBroker
-from tests.stack import Load, Service, Stack, in_bin, running, until
+from tests.stack import PATIENCE, Load, Service, Stack, in_bin, running, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(180)]
 
 OUTAGE = 10.0
+LONG_OUTAGE = 120.0
 
 
 def take_away(broker: KafkaBroker, how: str) -> None:
@@ -29,7 +30,7 @@ async def outage_has_lasted(load: Load, seconds: float) -> None:
         spooled = sum(answer.body.get("stored") == "spool" for answer in load.answers)
         return time.monotonic() - began >= seconds and spooled > 20
 
-    await until(long_enough, "an outage with spooled deliveries")
+    await until(long_enough, "an outage with spooled deliveries", patience=seconds + PATIENCE)
 
 
 def check_answers(load: Load, *, killed: bool = False) -> None:
@@ -44,19 +45,26 @@ def start_all(stack: Stack) -> tuple[Service, Service, Service]:
     return receiver, worker, api
 
 
+@pytest.mark.parametrize(
+    ("seconds", "pause"),
+    [
+        pytest.param(OUTAGE, 0.01, id="short"),
+        pytest.param(LONG_OUTAGE, 0.1, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
+    ],
+)
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 async def test_outage_goes_to_the_spool_and_back(
-    server_stack: Stack, kafka_broker: KafkaBroker, how: str
+    server_stack: Stack, kafka_broker: KafkaBroker, how: str, seconds: float, pause: float
 ) -> None:
     """Answers stay 2XX within 4 s during the outage; afterwards the bin holds everything, once."""
     receiver, worker, api = start_all(server_stack)
     with running(receiver, worker, api):
         for service in (receiver, worker, api):
             await service.ready()
-        async with Load(lambda: receiver.url, prefix=how) as load:
+        async with Load(lambda: receiver.url, prefix=how, pause=pause) as load:
             await until(lambda: _count(load, 50), "deliveries before the outage")
             await asyncio.to_thread(take_away, kafka_broker, how)
-            await outage_has_lasted(load, OUTAGE)
+            await outage_has_lasted(load, seconds)
             # On a thread: the load runs on this loop, and must not stand still meanwhile.
             await asyncio.to_thread(kafka_broker.restore)
             before = len(load.answers)
