@@ -29,8 +29,19 @@ def test_equals_compact_json(path: Path) -> None:
         (b"no json at all", b"nojsonatall"),
         (b"\x0b\xc2\xa0 \xff", b"\x0b\xc2\xa0\xff"),
         (b'" \n "', b'" \n "'),
+        (rb'{ "\\\" " : " \\" }', rb'{"\\\" ":" \\"}'),
+        (b'"\xff \xfe \\" " : "\xfd" ', b'"\xff \xfe \\" ":"\xfd"'),
+        (bytes(range(256)), bytes(range(256))),
     ],
 )
 def test_touches_only_white_space_outside_strings(body: bytes, stripped: bytes) -> None:
     """Strings, escapes, order and what is no JSON stay as they are; only the four white space bytes go."""
     assert strip_whitespace(body) == stripped
+
+
+@pytest.mark.parametrize("before", range(8188, 8194))
+def test_long_bodies_are_stripped_alike(before: int) -> None:
+    """Where a slice is cut does not matter: in a string, in an escape, in white space."""
+    body = b'{ "' + b"x" * before + b'" : [ "a \\\\" , " \\" b" ] } ' + b'"" ' * 10_000
+    compact = b'{"' + b"x" * before + b'":["a \\\\"," \\" b"]}' + b'""' * 10_000
+    assert strip_whitespace(body) == compact
