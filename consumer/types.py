@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
@@ -39,6 +39,25 @@ class Bounds(NamedTuple):
     start: int
     end: int
 
+
+Permission: TypeAlias = Literal[
+    "vouchers.read",
+    "campaigns.read",
+    "products.read",
+    "vouchers.delete",
+    "campaigns.delete",
+    "products.delete",
+]
+"""Voucherify's own names; SKUs go with the products."""
+READ_PERMISSIONS: Final[tuple[Permission, ...]] = ("vouchers.read", "campaigns.read", "products.read")
+DELETE_PERMISSIONS: Final[Mapping[str, Permission]] = {
+    "voucher": "vouchers.delete",
+    "campaign": "campaigns.delete",
+    "product": "products.delete",
+    "sku": "products.delete",
+}
+"""By resource type."""
+ALL_PERMISSIONS: Final[frozenset[Permission]] = frozenset((*READ_PERMISSIONS, *DELETE_PERMISSIONS.values()))
 
 Role: TypeAlias = Literal["receiver", "worker", "api"]
 

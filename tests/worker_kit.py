@@ -15,6 +15,7 @@ from consumer.metrics import Metrics
 from consumer.projection.base import EventRow, Outcome
 from consumer.projection.control import OwnConnection, SqlAudit, SqlWorkerControl
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from consumer.projection.store import SqlProjectionWriter
 from consumer.types import NewRecord, Position, Project
 from consumer.worker.interpret import HANDLER_ERROR, Interpreter, failed
@@ -68,7 +69,7 @@ class Mirror:
         self.producer = SqliteProducer(
             self._log_file, clock=self.clock, metrics=self.metrics, deadline=PATIENCE
         )
-        self.reader = SqlProjectionReader(address)
+        self.reader = SqlProjectionReader(ReadPool(address))
         self._connection = OwnConnection(address)
         self.audit = SqlAudit(self._connection)
         self.control = SqlWorkerControl(self._connection)

@@ -24,6 +24,7 @@ from consumer.metrics import Metrics
 from consumer.projection.base import ProjectionReader
 from consumer.projection.control import SqlWorkerControl
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from consumer.projection.store import SqlProjectionWriter
 from consumer.settings import Settings
 from consumer.worker.interpret import Interpreter
@@ -103,9 +104,14 @@ def log_admin(settings: Settings) -> LogAdmin:
     return KafkaLogAdmin(kafka_connection(settings, address))
 
 
+def read_pool(settings: Settings) -> ReadPool:
+    """Threads that read the projection; started and stopped with the reader that they are given to."""
+    return ReadPool(projection_address(settings))
+
+
 def projection_reader(settings: Settings) -> ProjectionReader:
     """Asks the projection."""
-    return SqlProjectionReader(projection_address(settings))
+    return SqlProjectionReader(read_pool(settings))
 
 
 def direct_producer(settings: Settings, *, clock: Clock, metrics: Metrics) -> SqliteProducer | KafkaProducer:
@@ -171,10 +177,6 @@ class Parts:
             batch_size=settings.worker_batch_size,
             orders=SqlWorkerControl(writer),
         )
-
-    def projection_reader(self) -> ProjectionReader:
-        """What answers the API's queries."""
-        return projection_reader(self._settings)
 
     def _reader(self) -> Reader:
         settings, address = self._settings, self._settings.event_log

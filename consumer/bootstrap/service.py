@@ -11,27 +11,23 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
-from consumer.bootstrap.deletes import make_purge
-from consumer.bootstrap.health import health_with, producer_health, reader_health
+from consumer.bootstrap.api import make_api
+from consumer.bootstrap.health import health_with, producer_health
 from consumer.bootstrap.parts import Parts
 from consumer.bootstrap.reconcile import make_schedule
 from consumer.bootstrap.server import HttpServer, create_server
 from consumer.bootstrap.tasks import Tasks
 from consumer.bootstrap.topic import look_at_start, look_later
 from consumer.clock import Clock
-from consumer.errors import StopError, TransientError
 from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
-from consumer.ops.purge import Purge
-from consumer.projection.base import ProjectionReader
 from consumer.settings import Settings
 from consumer.types import HealthCheck, Role
+from consumer.web.api import Api
 from consumer.web.app import create_app
 
 ROLES: Final[Sequence[Role]] = ("receiver", "worker", "api")
-_FIRST_RETRY: Final = 0.2
-_LONGEST_RETRY: Final = 5.0
 
 
 class Service:
@@ -85,14 +81,13 @@ class Service:
             self._tasks.start("topic", look_later(self._settings, self._log, self._stop), endless=False)
         health: dict[Role, HealthCheck] = {}
         producer = await self._start_receiver(resources, health) if "receiver" in self._roles else None
-        reader = self._start_api(resources, health) if "api" in self._roles else None
-        purge = self._make_purge(reader, producer, resources) if reader is not None else None
+        api = self._start_api(producer, resources, health) if "api" in self._roles else None
         if "worker" in self._roles:
             worker = self._parts.worker()
             health["worker"] = worker.health
             self._tasks.start("worker", worker.run(self._stop))
             self._start_reconciling(resources, health)
-        server = self._create_server(producer, reader, purge, {role: health[role] for role in self._roles})
+        server = self._create_server(producer, api, {role: health[role] for role in self._roles})
         self._http = self._tasks.start("http", server.serve(sockets=[self._socket]))
         host, port = self._socket.getsockname()[:2]
         self._log.info("started", version=self._version, roles=self._roles, host=host, port=port)
@@ -120,55 +115,31 @@ class Service:
             health["worker"] = partial(health_with, health["worker"], "reconcile", schedule.details)
             self._tasks.start("reconcile", schedule.run(self._stop))
 
-    def _start_api(self, resources: AsyncExitStack, health: dict[Role, HealthCheck]) -> ProjectionReader:
-        reader = self._parts.projection_reader()
-        resources.push_async_callback(reader.stop)
-        health["api"] = partial(reader_health, reader)
-        self._tasks.start("projection", self._connect(reader), endless=False)
-        return reader
-
-    def _make_purge(
-        self, reader: ProjectionReader, receiver: Producer | None, resources: AsyncExitStack
-    ) -> Purge:
-        return make_purge(
+    def _start_api(
+        self, receiver: Producer | None, resources: AsyncExitStack, health: dict[Role, HealthCheck]
+    ) -> Api:
+        api, health["api"] = make_api(
             self._settings,
-            reader,
             receiver,
             resources,
             self._tasks,
+            stop=self._stop,
             clock=self._clock,
             log=self._log,
             metrics=self._metrics,
         )
-
-    async def _connect(self, reader: ProjectionReader) -> None:
-        """Start ``reader`` however long the database is away: it must not keep deliveries out."""
-        delay = _FIRST_RETRY
-        while not self._stop.is_set():
-            try:
-                await reader.start()
-            except (TransientError, StopError) as error:
-                self._log.warning("projection_unavailable", error=type(error).__name__, reason=str(error))
-            else:
-                return
-            try:
-                async with asyncio.timeout(delay):
-                    await self._stop.wait()
-            except TimeoutError:
-                delay = min(delay * 2, _LONGEST_RETRY)
+        return api
 
     def _create_server(
         self,
         producer: Producer | None,
-        reader: ProjectionReader | None,
-        purge: Purge | None,
+        api: Api | None,
         health: Mapping[Role, HealthCheck],
     ) -> HttpServer:
         app = create_app(
             projects=self._settings.resolved_projects(),
             producer=producer,
-            reader=reader,
-            purge=purge,
+            api=api,
             health=health,
             metrics=self._metrics,
             clock=self._clock,

@@ -1,89 +1,75 @@
 """The asking side of the projection, on SQLite and PostgreSQL."""
 
-import asyncio
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial as bound
+from collections.abc import Sequence
 from itertools import islice
 from threading import local
-from typing import Final, TypeVar
+from typing import Final
 
 from sqlalchemy import Connection, select, text
 
-from consumer.errors import ProjectionUnavailableError
 from consumer.projection import statements
 from consumer.projection.base import CheckpointRow, EventQuery, EventRow, Page, ProjectionInfo
-from consumer.projection.engines import open_engine
-from consumer.projection.failures import translated
-from consumer.projection.migrate import current_version, ensure_schema, latest_version, refuse_newer
+from consumer.projection.migrate import current_version, latest_version, refuse_newer
 from consumer.projection.payloads import PayloadCodec
+from consumer.projection.read_pool import ReadPool
 from consumer.projection.rows import entry_of, event_of
 from consumer.projection.tables import checkpoints
 from handlers.changes import Entry
 from schemas.text import MAX_TEXT, is_storable
 from schemas.trash_bin import BinQuery
 
-_T = TypeVar("_T")
-
-_PATIENCE: Final = 20.0
-"""Seconds for a query, waiting for a free thread included; the server itself ends it after 15."""
-
 
 class SqlProjectionReader:
-    """See ``ProjectionReader``. ``readers`` threads, each query on whichever is free."""
+    """See ``ProjectionReader``. Starts and stops the pool that it is given."""
 
-    def __init__(self, address: str, *, readers: int = 4) -> None:
-        self._address = address
-        self._database = open_engine(address, "read", connections=readers)
+    def __init__(self, pool: ReadPool) -> None:
+        self._pool = pool
         self._latest = latest_version()
         self._codecs = local()
-        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="projection-reader")
 
     async def start(self) -> None:
-        may_migrate = self._database.kind == "sqlite"
-        await self._on_thread(bound(ensure_schema, self._database, self._address, may_migrate=may_migrate))
+        await self._pool.start()
 
     async def list_bin(self, project: str, query: BinQuery) -> Page:
-        return await self._read(lambda connection: self._list_bin(connection, project, query))
+        return await self._pool.read(lambda connection: self._list_bin(connection, project, query))
 
     async def entry(self, project: str, entry_id: str) -> Entry | None:
         if not (is_storable(project) and is_storable(entry_id)):
             return None
-        return await self._read(lambda connection: _entry(connection, project, entry_id))
+        return await self._pool.read(lambda connection: _entry(connection, project, entry_id))
 
     async def events(self, query: EventQuery) -> Sequence[EventRow]:
         texts = [value for value in query if isinstance(value, str)]
         if not all(map(is_storable, texts)):
             return []
-        return await self._read(lambda connection: self._events(connection, query))
+        return await self._pool.read(lambda connection: self._events(connection, query))
 
     async def event(self, project: str | None, event_id: str) -> EventRow | None:
         if not (is_storable(project or "") and is_storable(event_id)):
             return None
-        return await self._read(lambda connection: self._event(connection, project, event_id))
+        return await self._pool.read(lambda connection: self._event(connection, project, event_id))
 
     async def info(self) -> ProjectionInfo:
-        return await self._read(self._info)
+        return await self._pool.read(self._info)
 
     async def ping(self) -> None:
-        await self._read(self._ping)
+        await self._pool.read(self._ping)
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
-        self._database.engine.dispose()
+        await self._pool.stop()
 
     # On the threads
 
     def _list_bin(self, connection: Connection, project: str, query: BinQuery) -> Page:
         after = None if query.after_id is None else _position(connection, project, query.after_id)
-        statement = statements.page_of_entries(project, query, after, self._database.kind)
+        statement = statements.page_of_entries(project, query, after, self._pool.kind)
         rows = connection.execute(statement).all()
         return Page([entry_of(row) for row in rows[: query.limit]], has_more=len(rows) > query.limit)
 
     def _events(self, connection: Connection, query: EventQuery) -> list[EventRow]:
         projects = _projects(connection) if query.project is None else [query.project]
-        pages = [statements.page_of_events(project, query, self._database.kind) for project in projects]
+        pages = [statements.page_of_events(project, query, self._pool.kind) for project in projects]
         found = [event_of(row) for page in pages for row in connection.execute(page)]
         found.sort(key=lambda row: (row.received_at, row.project, row.event_id), reverse=True)
         return list(islice(found, query.limit))
@@ -109,8 +95,8 @@ class SqlProjectionReader:
             for project in _projects(connection)
         }
         return ProjectionInfo(
-            kind=self._database.kind,
-            address=self._database.shown,
+            kind=self._pool.kind,
+            address=self._pool.shown,
             server_version=self._server_version(connection),
             schema_version=current_version(connection),
             latest_schema_version=self._latest,
@@ -123,28 +109,13 @@ class SqlProjectionReader:
         )
 
     def _server_version(self, connection: Connection) -> str:
-        asked = "SELECT sqlite_version()" if self._database.kind == "sqlite" else "SHOW server_version"
+        asked = "SELECT sqlite_version()" if self._pool.kind == "sqlite" else "SHOW server_version"
         return str(connection.scalar(text(asked)))
 
     def _ping(self, connection: Connection) -> None:
         current = connection.scalar(text("SELECT version_num FROM alembic_version"))
         if current != self._latest:
-            refuse_newer(str(current), self._database.shown)
-
-    async def _read(self, work: Callable[[Connection], _T]) -> _T:
-        return await self._on_thread(bound(self._connected, work))
-
-    def _connected(self, work: Callable[[Connection], _T]) -> _T:
-        with translated(self._database.shown), self._database.engine.connect() as connection:
-            return work(connection)
-
-    async def _on_thread(self, work: Callable[[], _T]) -> _T:
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except TimeoutError as error:
-            # A frozen server keeps its own time limits no better than anything else.
-            raise ProjectionUnavailableError(f"{self._database.shown} does not answer") from error
+            refuse_newer(str(current), self._pool.shown)
 
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")

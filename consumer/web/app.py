@@ -9,33 +9,29 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer.clock import Clock
 from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
-from consumer.ops.purge import Purge
-from consumer.projection.base import ProjectionReader
 from consumer.types import HealthCheck, Project, Role
+from consumer.web.api import Api, api_routes
 from consumer.web.auth import Credentials
-from consumer.web.deletion import Deletion
-from consumer.web.frame import Endpoint, Frame
+from consumer.web.frame import Frame
 from consumer.web.health import HealthRoutes
 from consumer.web.receiver import Receiver
 from consumer.web.targets import PREFIX
-from consumer.web.trash_bin import TrashBin
 
 _UNDER: Final = PREFIX + "/"
-_ENTRY: Final = "/v1/trash-bin/{entry_id}"
 
 
 def create_app(
     *,
     projects: Mapping[str, Project],
     producer: Producer | None,
-    reader: ProjectionReader | None,
-    purge: Purge | None = None,
+    api: Api | None,
     health: Mapping[Role, HealthCheck],
     metrics: Metrics,
     clock: Clock,
@@ -50,8 +46,7 @@ def create_app(
     Args:
         projects: by name.
         producer: takes the webhooks, already started; None mounts no receiver.
-        reader: answers the bin API, already started; None mounts no API.
-        purge: deletes entries for good; None mounts no such endpoint.
+        api: what the API asks, already started; None mounts no API.
         health: one check for each role of this process, and no others.
         metrics: where to count; also what ``/metrics`` shows.
         clock: stamps deliveries and measures.
@@ -64,8 +59,9 @@ def create_app(
     """
     credentials = Credentials(projects.values())
     routes = _health_routes(HealthRoutes(health, credentials, about, log), metrics)
-    routes |= _bin_routes(reader, purge, credentials)
-    frame = Frame(routes, methods={_ENTRY: ["DELETE"]}, metrics=metrics, clock=clock, log=log)
+    if api is not None:
+        routes += api_routes(api, credentials)
+    frame = Frame(routes, metrics=metrics, clock=clock, log=log)
     if producer is None:
         return frame
     receiver = Receiver(
@@ -99,25 +95,14 @@ class _Beside:
         return self._frame(scope, receive, send)
 
 
-def _bin_routes(
-    reader: ProjectionReader | None, purge: Purge | None, credentials: Credentials
-) -> dict[str, Endpoint]:
-    routes: dict[str, Endpoint] = {}
-    if reader is not None:
-        routes["/v1/trash-bin"] = TrashBin(reader, credentials).list_entries
-    if purge is not None:
-        routes[_ENTRY] = Deletion(purge, credentials).delete_entry
-    return routes
-
-
-def _health_routes(health: HealthRoutes, metrics: Metrics) -> dict[str, Endpoint]:
+def _health_routes(health: HealthRoutes, metrics: Metrics) -> list[Route]:
     async def show_metrics(_: Request) -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return {
-        "/health/live": health.live,
-        "/health/ready": health.ready,
-        "/health/ready/{role}": health.role_ready,
-        "/health": health.report,
-        "/metrics": show_metrics,
-    }
+    return [
+        Route("/health/live", health.live),
+        Route("/health/ready", health.ready),
+        Route("/health/ready/{role}", health.role_ready),
+        Route("/health", health.report),
+        Route("/metrics", show_metrics),
+    ]

@@ -2,12 +2,28 @@
 
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
-from consumer.types import Project
+from consumer.types import ALL_PERMISSIONS, Permission, Project
 from consumer.web.errors import ProblemError
-from schemas.errors import unauthorized
+from schemas.errors import missing_permission, unauthorized
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: sees and changes this project's bin only, as far as permitted."""
+
+    project: Project
+    permissions: frozenset[Permission]
+    who: str
+    """For the audit, for example ``api key app-id``."""
+
+    def require(self, *permissions: Permission) -> None:
+        """Raises ProblemError: 403, if any of ``permissions`` is missing."""
+        if not self.permissions.issuperset(permissions):
+            raise ProblemError(missing_permission())
 
 
 class Credentials:
@@ -20,8 +36,8 @@ class Credentials:
             if project.api_app_id and project.api_app_token
         )
 
-    def authenticate(self, headers: Headers) -> Project:
-        """The project that the credentials belong to. Raises ProblemError: 401.
+    async def authenticate(self, headers: Headers) -> Caller:
+        """Whom the credentials belong to. Raises ProblemError: 401.
 
         Every project is compared, so that the time tells nothing of which one nearly matched.
         """
@@ -34,7 +50,7 @@ class Credentials:
                 found = project
         if found is None:
             raise ProblemError(unauthorized())
-        return found
+        return Caller(found, ALL_PERMISSIONS, f"api key {found.api_app_id}")
 
 
 def _only(headers: Headers, name: str) -> bytes:

@@ -46,14 +46,14 @@ class Deletion:
         self._credentials = credentials
 
     async def delete_entry(self, request: Request) -> Response:
-        project = self._credentials.authenticate(request.headers)
+        caller = await self._credentials.authenticate(request.headers)
         entry_id = request.path_params["entry_id"]
         try:
             purged = await self._purge(
-                project.name,
+                caller.project.name,
                 entry_id,
                 request_id=request.state.request_id,
-                who=f"api key {project.api_app_id}",
+                who=caller.who,
             )
         except UnknownEntryError:
             raise ProblemError(resource_not_found("bin_entry", entry_id[:_MAX_ID])) from None

@@ -1,8 +1,8 @@
 """What every request but a webhook goes through: its id, its headers, its metrics, its error answers."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,24 +24,18 @@ _HEADERS: Final = (
 )
 _NO_ROUTE: Final = "(none)"
 
-_GET: Final = ("GET",)
-
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
-
 
 class Frame:
     """The routes, with what they have in common around them."""
 
     def __init__(
         self,
-        routes: dict[str, Endpoint],
+        routes: Sequence[Route],
         *,
-        methods: Mapping[str, Sequence[str]] | None = None,
         metrics: Metrics,
         clock: Clock,
         log: Logger,
     ) -> None:
-        """``methods`` by path, where they are not GET (and HEAD)."""
         self._metrics = metrics
         self._clock = clock
         self._log = log
@@ -53,10 +47,7 @@ class Frame:
             Exception: _unexpected,
         }
         starlette = Starlette(
-            routes=[
-                Route(path, endpoint, methods=(methods or {}).get(path, _GET))
-                for path, endpoint in routes.items()
-            ],
+            routes=routes,
             exception_handlers=handlers,
         )
         # A redirect would need to know the public address, and hide a client's wrong one.

@@ -59,7 +59,7 @@ class HealthRoutes:
 
     async def report(self, request: Request) -> Response:
         """Everything there is to know, for holders of any project's credentials. Always 200."""
-        self._credentials.authenticate(request.headers)
+        await self._credentials.authenticate(request.headers)
         found = await self._check_all()
         ready = all(health.ready for health in found.values())
         roles = {

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from consumer.projection.base import ProjectionReader
+from consumer.types import READ_PERMISSIONS
 from consumer.web.auth import Credentials
 from consumer.web.errors import ProblemError
 from schemas.errors import InvalidQuery, invalid_query_params
@@ -24,12 +25,13 @@ class TrashBin:
         self._credentials = credentials
 
     async def list_entries(self, request: Request) -> Response:
-        project = self._credentials.authenticate(request.headers)
+        caller = await self._credentials.authenticate(request.headers)
+        caller.require(*READ_PERMISSIONS)
         try:
             query = parse_bin_query(_pairs(request.scope["query_string"]))
         except InvalidQuery as error:
             raise ProblemError(invalid_query_params(error.details)) from None
-        page = await self._reader.list_bin(project.name, query)
+        page = await self._reader.list_bin(caller.project.name, query)
         return Response(render_page(page.entries, has_more=page.has_more), media_type="application/json")
 
 

@@ -12,6 +12,7 @@ from consumer.errors import ProjectionUnavailableError, SchemaMismatchError
 from consumer.projection.engines import open_engine
 from consumer.projection.migrate import EMPTY, latest_version, migrate, schema_state
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from consumer.projection.tables import metadata
 from tests.projection_kit import Feed, Said, writer
 
@@ -79,7 +80,7 @@ async def test_a_newer_schema_is_refused(unmigrated: str) -> None:
     with connected(unmigrated) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     assert schema_state(unmigrated) == ("9999", latest_version())
-    for side in (writer(unmigrated), SqlProjectionReader(unmigrated)):
+    for side in (writer(unmigrated), SqlProjectionReader(ReadPool(unmigrated))):
         with pytest.raises(SchemaMismatchError, match="newer"):
             await side.start()
         await side.stop()
@@ -90,7 +91,7 @@ async def test_a_newer_schema_is_refused(unmigrated: str) -> None:
 async def test_an_upgrade_under_a_running_reader_is_noticed(unmigrated: str) -> None:
     """A reader of an older version finds out at its next ping."""
     migrate(unmigrated)
-    reader = SqlProjectionReader(unmigrated)
+    reader = SqlProjectionReader(ReadPool(unmigrated))
     await reader.start()
     await reader.ping()
     with connected(unmigrated) as connection:
@@ -104,7 +105,7 @@ async def test_an_upgrade_under_a_running_reader_is_noticed(unmigrated: str) -> 
 async def test_postgres_is_migrated_by_the_command_alone(postgres_url: str) -> None:
     """On an empty PostgreSQL both sides refuse to start and name the command."""
     assert schema_state(postgres_url).current == EMPTY
-    for side in (writer(postgres_url), SqlProjectionReader(postgres_url)):
+    for side in (writer(postgres_url), SqlProjectionReader(ReadPool(postgres_url))):
         with pytest.raises(SchemaMismatchError, match="binmirror migrate"):
             await side.start()
         await side.stop()

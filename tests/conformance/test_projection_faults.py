@@ -15,6 +15,7 @@ from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError, translate
 from consumer.projection.migrate import migrate
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from schemas.trash_bin import BinQuery
 from tests.projection_kit import LOG, Feed, Said, writer
 from tests.servers.postgres import PostgresServer
@@ -27,7 +28,7 @@ async def test_both_sides_survive_a_restart(
 ) -> None:
     """While PostgreSQL is away the errors say that it may come back; after that all goes on by itself."""
     migrate(postgres_url)
-    store, reader = writer(postgres_url), SqlProjectionReader(postgres_url)
+    store, reader = writer(postgres_url), SqlProjectionReader(ReadPool(postgres_url))
     await store.start()
     await reader.start()
     feed = await Feed.of(store)
@@ -204,7 +205,7 @@ async def test_a_cancelled_commit_is_finished(address: str) -> None:
 
 async def test_stopping_twice_is_harmless(address: str) -> None:
     """Both sides may be stopped again, started or not."""
-    for side in (writer(address), SqlProjectionReader(address)):
+    for side in (writer(address), SqlProjectionReader(ReadPool(address))):
         await side.stop()
         await side.stop()
 

@@ -13,6 +13,7 @@ from voucherify.models.parameter_filters_list_bin import ParameterFiltersListBin
 from voucherify.models.parameter_order_list_bin import ParameterOrderListBin
 
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from schemas.samples import campaign_deleted
 from tests.unit.binkit import MINUTE, MORNING, filled, vouchers
 from tests.unit.webkit import Web
@@ -37,7 +38,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 async def port(address: str) -> AsyncIterator[int]:
     """A server over that bin."""
-    reader = SqlProjectionReader(address)
+    reader = SqlProjectionReader(ReadPool(address))
     await reader.start()
     async with Web(reader=reader).serve() as served:
         yield served

@@ -7,6 +7,7 @@ import httpx
 
 from consumer.projection.base import EventQuery
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from schemas.samples import voucher_deleted
 from tests.e2e.test_commands import binmirror
 from tests.stack import Service, Stack, deliver, in_bin, running, until
@@ -14,7 +15,7 @@ from tests.stack import Service, Stack, deliver, in_bin, running, until
 
 async def events_of(service: Service, status: str) -> list[str]:
     """Ids of the events with this status."""
-    reader = SqlProjectionReader(service.stack.env["BINMIRROR_PROJECTION"])
+    reader = SqlProjectionReader(ReadPool(service.stack.env["BINMIRROR_PROJECTION"]))
     try:
         return [row.event_id for row in await reader.events(EventQuery(status=status))]
     finally:

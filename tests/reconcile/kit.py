@@ -19,6 +19,7 @@ from consumer.ops.reconcile_report import Report
 from consumer.ops.reconcile_work import Tools
 from consumer.projection.control import SqlAudit
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from consumer.projection.reconcile_store import SqlReconcileStore
 from consumer.projection.reconciling import Held, Key, Mode, Run
 from consumer.projection.store import SqlProjectionWriter
@@ -195,7 +196,7 @@ async def open_mirror(address: str, folder: Path) -> AsyncIterator[Mirror]:
     await producer.start()
     store = SqlReconcileStore(address)
     await store.start()
-    reader = SqlProjectionReader(address)
+    reader = SqlProjectionReader(ReadPool(address))
     await reader.start()
     stop = asyncio.Event()
     interpret = Interpreter({})

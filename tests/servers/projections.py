@@ -7,6 +7,7 @@ import pytest
 
 from consumer.projection.migrate import migrate
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from consumer.projection.store import SqlProjectionWriter
 from tests.projection_kit import writer
 
@@ -39,7 +40,7 @@ async def store(address: str) -> AsyncIterator[SqlProjectionWriter]:
 @pytest.fixture
 async def reader(address: str) -> AsyncIterator[SqlProjectionReader]:
     """A started reader."""
-    side = SqlProjectionReader(address)
+    side = SqlProjectionReader(ReadPool(address))
     await side.start()
     yield side
     await side.stop()

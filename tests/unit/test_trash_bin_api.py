@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from consumer.projection.queries import SqlProjectionReader
+from consumer.projection.read_pool import ReadPool
 from consumer.types import Project
 from schemas.samples import campaign_deleted, voucher_deleted
 from tests.unit.binkit import MINUTE, MORNING, filled, vouchers
@@ -31,7 +32,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 async def web(address: str) -> AsyncIterator[Web]:
     """An API over that bin."""
-    reader = SqlProjectionReader(address)
+    reader = SqlProjectionReader(ReadPool(address))
     await reader.start()
     yield Web(reader=reader, projects={"default": PROJECT, "shop": SHOP})
     await reader.stop()

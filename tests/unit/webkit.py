@@ -20,6 +20,7 @@ from consumer.metrics import Metrics
 from consumer.ops.purge import Purge
 from consumer.projection.base import EventQuery, EventRow, Page, ProjectionInfo, ProjectionReader
 from consumer.types import HealthCheck, NewRecord, Position, Project, Role
+from consumer.web.api import Api
 from consumer.web.app import create_app
 from consumer.web.signature import sign
 from handlers.changes import Entry
@@ -57,8 +58,7 @@ class Web:
         self.app: ASGIApp = create_app(
             projects=projects or {PROJECT.name: PROJECT},
             producer=producer,
-            reader=reader,
-            purge=purge,
+            api=None if reader is None else Api(reader=reader, purge=purge),
             health=health or {},
             metrics=self.metrics,
             clock=SystemClock(),

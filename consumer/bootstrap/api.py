@@ -1,0 +1,62 @@
+"""Puts together what the role ``api`` asks."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final
+
+from consumer.bootstrap.deletes import make_purge
+from consumer.bootstrap.health import reader_health
+from consumer.bootstrap.parts import projection_reader
+from consumer.bootstrap.tasks import Tasks
+from consumer.clock import Clock
+from consumer.errors import StopError, TransientError
+from consumer.eventlog.base import Producer
+from consumer.log import Logger
+from consumer.metrics import Metrics
+from consumer.projection.base import ProjectionReader
+from consumer.settings import Settings
+from consumer.types import HealthCheck
+from consumer.web.api import Api
+
+_FIRST_RETRY: Final = 0.2
+_LONGEST_RETRY: Final = 5.0
+
+
+def make_api(
+    settings: Settings,
+    receiver: Producer | None,
+    resources: AsyncExitStack,
+    tasks: Tasks,
+    *,
+    stop: asyncio.Event,
+    clock: Clock,
+    log: Logger,
+    metrics: Metrics,
+) -> tuple[Api, HealthCheck]:
+    """The API's parts and how they are; what they open is closed with ``resources``.
+
+    ``receiver`` is the producer that takes deliveries in this process, if one does.
+    """
+    reader = projection_reader(settings)
+    resources.push_async_callback(reader.stop)
+    tasks.start("projection", _connect(reader, stop, log), endless=False)
+    purge = make_purge(settings, reader, receiver, resources, tasks, clock=clock, log=log, metrics=metrics)
+    return Api(reader=reader, purge=purge), partial(reader_health, reader)
+
+
+async def _connect(reader: ProjectionReader, stop: asyncio.Event, log: Logger) -> None:
+    """Start ``reader`` however long the database is away: it must not keep deliveries out."""
+    delay = _FIRST_RETRY
+    while not stop.is_set():
+        try:
+            await reader.start()
+        except (TransientError, StopError) as error:
+            log.warning("projection_unavailable", error=type(error).__name__, reason=str(error))
+        else:
+            return
+        try:
+            async with asyncio.timeout(delay):
+                await stop.wait()
+        except TimeoutError:
+            delay = min(delay * 2, _LONGEST_RETRY)
