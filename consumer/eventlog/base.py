@@ -38,7 +38,7 @@ class Producer(Protocol):
         """
 
     async def ping(self) -> None:
-        """Find out, cheaply and without appending, whether an append would work now.
+        """Find out, cheaply and without appending a record, whether an append would work now.
 
         Raises:
             LogUnavailableError, NotDurableError: as ``append`` would.

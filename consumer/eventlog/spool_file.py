@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from consumer.clock import Clock
 from consumer.errors import StopError
 from consumer.eventlog.packing import pack_rows, unpack_headers
 from consumer.eventlog.sqlite_files import (
@@ -163,8 +164,8 @@ def _counts(connection: Connection) -> SpoolCounts:
 class SpoolFile(WritableFile):
     """All that is done to a spool's file. Raises LogUnavailableError and StopError throughout."""
 
-    def __init__(self, path: Path, *, busy: float) -> None:
-        super().__init__(path, SPOOL_FILE, busy=busy)
+    def __init__(self, path: Path, *, busy: float, clock: Clock) -> None:
+        super().__init__(path, SPOOL_FILE, busy=busy, clock=clock)
 
     def keep(self, rows: Sequence[SpoolRow]) -> int:
         """Commit ``rows``. Returns how many."""

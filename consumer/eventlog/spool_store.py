@@ -50,7 +50,7 @@ class Spool:
         self._clock = clock or SystemClock()
         self._deadline = deadline
         self._look_every = look_every
-        self._file = SpoolFile(path, busy=0.8 * deadline)
+        self._file = SpoolFile(path, busy=0.8 * deadline, clock=self._clock)
         self._thread = DatabaseThread("the spool")
         self._next_look: asyncio.TimerHandle | None = None
         self._watchers: list[Callable[[], None]] = []

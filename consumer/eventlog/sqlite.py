@@ -41,7 +41,7 @@ class SqliteProducer:
         self._deadline = deadline
         self._max_record_bytes = max_record_bytes
         # Shorter than the deadline, so that the answer says that the file is locked.
-        self._writer = LogWriter(path, busy=0.8 * deadline)
+        self._writer = LogWriter(path, busy=0.8 * deadline, clock=clock)
         self._thread = DatabaseThread("the event log's writer")
         self._commits = GroupCommit[LogRow](
             self._thread,

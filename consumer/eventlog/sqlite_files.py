@@ -186,5 +186,5 @@ def explain(error: BaseException, path: Path, kind: FileKind) -> LogUnavailableE
         return LogUnavailableError(f"{what} cannot be written: file or file system is read-only")
     if isinstance(error, FileNotFoundError) or (code == _CANTOPEN and not path.exists()):
         return LogUnavailableError(f"{what} does not exist; the receiver makes it when it starts")
-    hint = "disk trouble" if code == _IOERR else "not available"
+    hint = "disk trouble, a quota or a limit on the size of files" if code == _IOERR else "not available"
     return LogUnavailableError(f"{what}: {hint} ({error})")

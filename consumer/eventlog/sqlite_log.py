@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from consumer.clock import Clock
 from consumer.errors import LogMismatchError, LogUnavailableError, StopError
 from consumer.eventlog.packing import pack_rows, unpack_headers
 from consumer.eventlog.sqlite_files import (
@@ -63,8 +64,8 @@ def create_log(path: Path) -> None:
 class LogWriter(WritableFile):
     """Appends rows."""
 
-    def __init__(self, path: Path, *, busy: float) -> None:
-        super().__init__(path, LOG_FILE, busy=busy)
+    def __init__(self, path: Path, *, busy: float, clock: Clock) -> None:
+        super().__init__(path, LOG_FILE, busy=busy, clock=clock)
 
     def write(self, rows: Sequence[LogRow]) -> int:
         """Commit ``rows`` and return the offset of the first. Raises LogUnavailableError, StopError."""

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from consumer.clock import Clock
 from consumer.errors import LogUnavailableError, StopError
 from consumer.eventlog.sqlite_files import (
     PAGE_SIZE,
@@ -22,6 +23,10 @@ _CHECKPOINT_BYTES: Final = 4 << 20
 """Written by us between two checkpoints: each takes some 5 ms, in which appends wait."""
 _INSIST_MS: Final = 200
 _FREE_BYTES: Final = 1 << 20
+_PROVE_EVERY: Final = 5.0
+"""Seconds between two writes that only find out whether a write works."""
+_PROOF: Final = "REPLACE INTO meta VALUES ('probe', hex(randomblob(?)))"
+"""Random: SQLite does not write what is there already."""
 
 
 class WritableFile:
@@ -30,10 +35,13 @@ class WritableFile:
     Made and opened when first needed, so that a disk that comes back is used again.
     """
 
-    def __init__(self, path: Path, kind: FileKind, *, busy: float) -> None:
+    def __init__(self, path: Path, kind: FileKind, *, busy: float, clock: Clock) -> None:
         self.path = path
         self.kind = kind
         self._busy = busy
+        self._clock = clock
+        self._doubtful = False  # the last write failed
+        self._prove_at = 0.0
         self._connection: Connection = None
         self._numbers: FileNumbers | None = None
         self._written = 0
@@ -76,6 +84,7 @@ class WritableFile:
 
     def failed(self, error: BaseException) -> LogUnavailableError | StopError:
         """Take back what an open transaction holds, and say what the error means."""
+        self._doubtful = True
         if self._connection is not None and self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
@@ -85,11 +94,17 @@ class WritableFile:
         return explain(error, self.path, self.kind)
 
     def probe(self) -> None:
-        """Find out whether a commit would work, without one. Raises LogUnavailableError, StopError."""
+        """Find out whether a commit would work. Raises LogUnavailableError, StopError.
+
+        A quota, or a limit on the size of files, shows in nothing but a write. So one is made now and then,
+        and after a write that failed: a large one each time, as long as it takes to be sure.
+        """
         try:
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
+            if self._doubtful or self._clock.monotonic() >= self._prove_at:
+                self._prove(connection)
             self.same_file()
             space = os.statvfs(self.path)
         except (SqliteError, OSError) as error:
@@ -97,8 +112,18 @@ class WritableFile:
         if space.f_bavail * space.f_frsize < _FREE_BYTES:
             raise LogUnavailableError(f"the disk of the {self.kind.title} {self.path} is full")
 
+    def _prove(self, connection: Connection) -> None:
+        if self._doubtful:
+            connection.execute(_PROOF, (_FREE_BYTES // 2,))  # two digits a byte
+            self.wrote(_FREE_BYTES)
+        connection.execute(_PROOF, (8,))  # gives the room back
+        self.wrote(0)
+        self.tidy()
+
     def wrote(self, size: int) -> None:
-        """Count a commit of ``size`` bytes of content, for ``tidy``."""
+        """Count a commit of ``size`` bytes of content, for ``tidy`` and ``probe``."""
+        self._doubtful = False
+        self._prove_at = self._clock.monotonic() + _PROVE_EVERY
         self._written += size + PAGE_SIZE  # the last page is written again by each commit
 
     def tidy(self) -> None:

@@ -18,6 +18,7 @@ from consumer.eventlog.sqlite import SqliteLogAdmin, SqliteProducer, SqliteReade
 from consumer.metrics import Metrics
 from consumer.types import NewRecord
 from tests.conformance.eventlog import EventLogContract, LogHarness, append_all, numbered, read_count
+from tests.manual_clock import ManualClock
 
 
 class SqliteHarness(LogHarness):
@@ -208,6 +209,40 @@ async def test_full_disk(event_log: SqliteHarness) -> None:
             await producer.append(NewRecord(b"k", bytes(500_000), ()))
         await producer.append(numbered(2))
     assert _stored(event_log.path) == [numbered(1).value, numbered(2).value]
+
+
+async def test_ping_finds_a_limit(event_log: SqliteHarness) -> None:
+    """A limit on the size of files shows in pings from a failed append on, until writing works again."""
+    async with event_log.producing() as producer:
+        await producer.ping()
+        with _small_files(200_000):
+            with pytest.raises(LogUnavailableError):
+                await producer.append(NewRecord(b"k", bytes(500_000), ()))
+            with pytest.raises(LogUnavailableError):
+                await producer.ping()
+            with pytest.raises(LogUnavailableError):
+                await producer.ping()
+        await producer.ping()
+        await producer.append(numbered(1))
+    assert _stored(event_log.path) == [numbered(1).value]
+
+
+async def test_ping_writes_now_and_then(event_log: SqliteHarness) -> None:
+    """Where nothing was written for a while, a ping finds out by a write; but not every ping writes."""
+    clock = ManualClock()
+    producer = SqliteProducer(event_log.path, clock=clock, metrics=Metrics())
+    await producer.start()
+    try:
+        await producer.ping()
+        with _small_files(1000):
+            await producer.ping()  # does not write
+            clock.advance(10)
+            with pytest.raises(LogUnavailableError):
+                await producer.ping()
+        await producer.ping()
+    finally:
+        await producer.stop()
+    assert _stored(event_log.path) == []
 
 
 async def test_locked_by_another(event_log: SqliteHarness) -> None:
