@@ -7,13 +7,14 @@
     ├── TransientError            wait with backoff and try again; nothing is skipped
     │   ├── LogUnavailableError       the event log does not answer in time
     │   └── ProjectionUnavailableError  the database does not answer, or asks to retry
+    │       └── SchemaOutdatedError           it is not migrated (yet)
     ├── RecordRefusedError        the log refuses this record for good: set it aside
     ├── NotDurableError           stored nowhere: answer 503
     ├── FencedError               another worker owns the partition: back off, acquire again
     ├── DataRejectedError         the database refuses a value: isolate the record
     └── StopError                 a person is needed: stop, not ready, say what to do
         ├── LogMismatchError          the log is not the one that the checkpoint knows
-        ├── SchemaMismatchError       the database's schema is newer (or not migrated)
+        ├── SchemaMismatchError       the database's schema is newer, or tables were lost
         └── HandlerLimitError         too many unexpected handler exceptions
 """
 
@@ -36,6 +37,10 @@ class LogUnavailableError(TransientError):
 
 class ProjectionUnavailableError(TransientError):
     """The database is away, or aborted the transaction (deadlock, serialization, lock timeout)."""
+
+
+class SchemaOutdatedError(ProjectionUnavailableError):
+    """The projection has no tables yet, or an older schema: `binmirror migrate` makes it right."""
 
 
 class RecordRefusedError(BinmirrorError):
@@ -63,7 +68,7 @@ class LogMismatchError(StopError):
 
 
 class SchemaMismatchError(StopError):
-    """The projection's schema is newer than this version knows, or has not been migrated."""
+    """The projection's schema is newer than this version knows, or tables went missing under us."""
 
 
 class HandlerLimitError(StopError):

@@ -78,6 +78,10 @@ class Reader(Protocol):
         is given every partition, and the caller needs a lease (SQLite).
         """
 
+    @property
+    def settled(self) -> bool:
+        """Whether the group has said, since its last rebalance, which partitions are ours; perhaps none."""
+
     async def start(self) -> None:
         """Join. Raises LogUnavailableError, StopError."""
 

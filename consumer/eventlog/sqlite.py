@@ -106,6 +106,10 @@ class SqliteReader:
     def exclusive(self) -> bool:
         return False
 
+    @property
+    def settled(self) -> bool:
+        return self._assigned
+
     async def start(self) -> None:
         self._thread.start()
         await self._thread.run_within(self._file.open, _OPEN_DEADLINE)

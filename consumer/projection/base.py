@@ -82,7 +82,10 @@ class ProjectionWriter(Protocol):
     """The worker's side. One writing connection; calls are serialized."""
 
     async def start(self) -> None:
-        """Connect, check (SQLite: run) migrations. Raises ProjectionUnavailableError, SchemaMismatchError."""
+        """Connect, check (SQLite: run) migrations.
+
+        Raises ProjectionUnavailableError (SchemaOutdatedError: not migrated yet), SchemaMismatchError.
+        """
 
     async def acquire(
         self, log_id: str, partition: int, *, owner: str, lease: float | None

@@ -10,7 +10,7 @@ from sqlalchemy import exc
 
 from consumer.errors import BinmirrorError, DataRejectedError, ProjectionUnavailableError, SchemaMismatchError
 
-MIGRATE: Final = "run `binmirror migrate` (with the same settings) and start again"
+MIGRATE: Final = "run `binmirror migrate` (with the same settings)"
 
 _REFUSED_CLASSES: Final = ("22", "23", "54")
 """SQLSTATE classes: data exception, integrity violation, program limit (an index row too large)."""
@@ -67,7 +67,7 @@ def _of_postgres(error: psycopg.Error, reason: str) -> BinmirrorError:
     if state.startswith(_REFUSED_CLASSES):
         return DataRejectedError(reason)
     if state in _NO_SCHEMA:
-        return SchemaMismatchError(f"{reason}; {MIGRATE}")
+        return SchemaMismatchError(f"{reason}; {MIGRATE} and start again")
     return ProjectionUnavailableError(reason)
 
 
@@ -78,5 +78,5 @@ def _of_sqlite(error: sqlite.Error, reason: str) -> BinmirrorError:
     if code is None and isinstance(error, (sqlite.DataError, sqlite.InterfaceError, sqlite.IntegrityError)):
         return DataRejectedError(reason)
     if "no such table" in str(error) or "no such column" in str(error):
-        return SchemaMismatchError(f"{reason}; {MIGRATE}")
+        return SchemaMismatchError(f"{reason}; {MIGRATE} and start again")
     return ProjectionUnavailableError(reason)

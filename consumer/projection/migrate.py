@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from consumer.errors import SchemaMismatchError
+from consumer.errors import SchemaMismatchError, SchemaOutdatedError
 from consumer.projection.engines import Database, open_engine
 from consumer.projection.failures import MIGRATE, translated
 
@@ -73,8 +73,8 @@ def ensure_schema(database: Database, address: str, *, may_migrate: bool) -> Non
     """See that the schema is this program's; with ``may_migrate`` make it so.
 
     Raises:
-        ProjectionUnavailableError
-        SchemaMismatchError: newer, or not migrated and not ours to migrate.
+        ProjectionUnavailableError: also SchemaOutdatedError, when it is not ours to migrate.
+        SchemaMismatchError: newer.
 
     """
     state = schema_state(address)
@@ -83,7 +83,7 @@ def ensure_schema(database: Database, address: str, *, may_migrate: bool) -> Non
         return
     if not may_migrate:
         has = "has no tables yet" if state.current == EMPTY else f"has schema version {state.current}"
-        raise SchemaMismatchError(f"{database.shown} {has}, this program needs {state.latest}: {MIGRATE}")
+        raise SchemaOutdatedError(f"{database.shown} {has}, this program needs {state.latest}: {MIGRATE}")
     migrate(address)
 
 

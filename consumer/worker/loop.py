@@ -233,6 +233,9 @@ class Worker:
 
     async def _tick(self) -> None:
         """Renew leases, measure lag, note which partitions are at the end."""
+        self._progress.spare = self._reader.settled and not (self._owned or self._pending)
+        if self._progress.spare:
+            self._progress.moved()
         if not self._owned:
             return
         bounds = await self._reader.bounds()

@@ -16,10 +16,13 @@ class Progress:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._moved = clock.monotonic()
+        self._begun = False
         self.stopped: str | None = None
         self.trouble: str | None = None
         """The last transient failure, until something works again."""
         self.standby = False
+        self.spare = False
+        """Other workers of the group have all partitions."""
         self.paused: str | None = None
         """Who wants the worker to wait, since when, and why."""
         self.lag: dict[int, int] = {}
@@ -27,6 +30,7 @@ class Progress:
     def moved(self) -> None:
         """A batch was committed, or the end of the log was seen."""
         self._moved = self._clock.monotonic()
+        self._begun = True
         self.trouble = None
 
     def failed(self, error: Exception) -> None:
@@ -43,13 +47,18 @@ class Progress:
             "seconds_since_progress": round(idle, 3),
             "trouble": self.trouble,
         }
-        if self.stopped is not None:
-            return Health(ready=False, summary=f"stopped: {self.stopped}", details=details)
-        if self.paused is not None:
-            return Health(ready=True, summary=self.paused, details=details)
-        if idle > _PATIENCE:
-            reason = self.trouble or "no progress"
-            return Health(ready=False, summary=f"no progress for {idle:.0f} s: {reason}", details=details)
-        if self.standby:
-            return Health(ready=True, summary="standing by: another worker has the log", details=details)
-        return Health(ready=True, summary=f"lag {sum(self.lag.values())}", details=details)
+        ready, summary = self._summary(idle)
+        return Health(ready=ready, summary=summary, details=details)
+
+    def _summary(self, idle: float) -> tuple[bool, str]:
+        trouble = self.trouble or "no progress"
+        told = (
+            (self.stopped is not None, False, f"stopped: {self.stopped}"),
+            (self.paused is not None, True, str(self.paused)),
+            (self.trouble is not None and not self._begun, False, f"not begun yet: {trouble}"),
+            (idle > _PATIENCE, False, f"no progress for {idle:.0f} s: {trouble}"),
+            (self.standby, True, "standing by: another worker has the log"),
+            (self.spare, True, "spare: other workers have all partitions of the log"),
+        )
+        lag = f"lag {sum(self.lag.values())}"
+        return next(((ready, words) for holds, ready, words in told if holds), (True, lag))

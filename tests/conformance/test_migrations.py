@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, text
 
-from consumer.errors import ProjectionUnavailableError, SchemaMismatchError
+from consumer.errors import ProjectionUnavailableError, SchemaMismatchError, SchemaOutdatedError
 from consumer.projection.engines import open_engine
 from consumer.projection.migrate import EMPTY, latest_version, migrate, schema_state
 from consumer.projection.queries import SqlProjectionReader
@@ -106,7 +106,7 @@ async def test_postgres_is_migrated_by_the_command_alone(postgres_url: str) -> N
     """On an empty PostgreSQL both sides refuse to start and name the command."""
     assert schema_state(postgres_url).current == EMPTY
     for side in (writer(postgres_url), SqlProjectionReader(ReadPool(postgres_url))):
-        with pytest.raises(SchemaMismatchError, match="binmirror migrate"):
+        with pytest.raises(SchemaOutdatedError, match="binmirror migrate"):
             await side.start()
         await side.stop()
     assert schema_state(postgres_url).current == EMPTY

@@ -94,6 +94,11 @@ class Membership(ConsumerRebalanceListener):
         self._given = frozenset(tp.partition for tp in assigned)
         self._tell()
 
+    @property
+    def settled(self) -> bool:
+        """No rebalance is under way, and what it gave was taken note of."""
+        return not self._rebalancing and self._given is None
+
     def take_news(self) -> tuple[bool, frozenset[int]]:
         """Whether everything held was lost, and what was given since; forgets both."""
         lost, given = self._lost, self._given

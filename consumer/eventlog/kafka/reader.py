@@ -50,6 +50,7 @@ class KafkaReader:
         log: Logger | None = None,
     ) -> None:
         self._connection = connection
+        self.log_id = connection.topic
         self._group_id = group_id
         self._clock = clock
         self._session_timeout = session_timeout
@@ -71,8 +72,8 @@ class KafkaReader:
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
-    def log_id(self) -> str:
-        return self._connection.topic
+    def settled(self) -> bool:
+        return self._member is not None and self._member.settled
 
     async def start(self) -> None:
         await self._join()
@@ -120,10 +121,10 @@ class KafkaReader:
             pass  # the next time will do
 
     async def stop(self) -> None:
-        if self._pulse is not None:
-            self._pulse.cancel()
-            await asyncio.wait([self._pulse])
+        if (pulse := self._pulse) is not None:
             self._pulse = None
+            pulse.cancel()
+            await asyncio.wait([pulse])
         self._leave("stopped")
         self._held.clear()
         self._positions.clear()
