@@ -1,6 +1,9 @@
 """The body of a webhook as it stands on the wire: only what the project uses, parsed in one pass.
 
 Typed dictionaries, not models: they take a third less time, and this is on the way of every delivery.
+Both parsers read the same ones. msgspec, several times as fast, reads the ordinary body, where both must
+agree; pydantic reads all others, and says of each field what is wrong with it.
+
 Everything is optional and unknown fields are ignored: Voucherify adds fields without notice, and its
 published schema calls fields required that real deliveries leave out. A field that is there but cannot
 be taken is left out of the model and told in ``Parsed.problems``: whether it matters depends on the
@@ -11,6 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import TypedDict
@@ -121,6 +125,11 @@ _UNSTORABLE: Final = {
 
 _NO_PROBLEMS: Final[Mapping[Path, Problem]] = {}
 _validator: Final = TypeAdapter(Body).validator
+_decoder: Final = msgspec.json.Decoder(Body)
+_MAX_PLAIN_BYTES: Final = 4300
+"""pydantic refuses numbers of more digits than this, and msgspec takes them where it does not need them."""
+_MAX_PLAIN_BRACKETS: Final = 200
+"""So deep does pydantic go; msgspec goes as deep as the stack has room."""
 
 _ESCAPES: Final = re.compile(
     rb"""\\(?: u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}  # a pair of surrogates
@@ -132,6 +141,33 @@ _ESCAPES: Final = re.compile(
 
 def parse(body: bytes) -> Parsed | Failure:
     """The body's model, or why there is none: ``invalid_json``, ``missing_envelope``. Never raises."""
+    if _is_plain(body):
+        try:
+            return Parsed(_decoder.decode(body), _NO_PROBLEMS)
+        except msgspec.DecodeError:
+            pass
+    return parse_thoroughly(body)
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether msgspec takes nothing in ``body`` that pydantic would refuse."""
+    if (
+        len(body) > _MAX_PLAIN_BYTES
+        or rb"\u0000" in body
+        or body.count(b"{") + body.count(b"[") > _MAX_PLAIN_BRACKETS
+    ):
+        return False
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def parse_thoroughly(body: bytes) -> Parsed | Failure:
+    """As ``parse``, by pydantic alone: the two never differ in their results."""
     try:
         return Parsed(_validator.validate_json(body), _NO_PROBLEMS)
     except ValidationError as error:
@@ -140,7 +176,7 @@ def parse(body: bytes) -> Parsed | Failure:
         return _parse_leniently(body)
     without_surrogates = _ESCAPES.sub(_nul_for_lone_surrogate, body)
     if without_surrogates != body:
-        return parse(without_surrogates)
+        return parse_thoroughly(without_surrogates)
     return Failure("invalid_json", found[0]["msg"])
 
 

@@ -2,14 +2,20 @@
 
 from typing import Annotated, Final, TypeAlias
 
+from msgspec import Meta
 from pydantic import StringConstraints
 
 MAX_TEXT: Final = 512
 """Characters in an id, code, name or event type, at most: 2,048 bytes as UTF-8, so that a row of a
 PostgreSQL index (2,704 bytes) holds one beside project, type and time. Voucherify's own ids have about 40."""
 
-Text: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
-"""Storable text: PostgreSQL refuses NUL. (Lone surrogates are no text for pydantic to begin with.)"""
+Text: TypeAlias = Annotated[
+    str, StringConstraints(max_length=MAX_TEXT, pattern=r"^[^\x00]*$"), Meta(max_length=MAX_TEXT)
+]
+"""Storable text: PostgreSQL refuses NUL. (Lone surrogates are no text for pydantic to begin with.)
+
+``Meta`` says the same to msgspec, as far as it is quick to check there; ``schemas.envelope`` sees to NUL.
+"""
 
 
 def is_storable(text: str) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from handlers.registry import handler_for
+from schemas.envelope import parse, parse_thoroughly
 from schemas.events import Delivery, Event, Source
 from schemas.ids import record_key
 from schemas.jsontext import strip_whitespace
@@ -110,6 +111,69 @@ def check(event: Event) -> None:
         assert 0 <= change.evidence_at <= event.received_at
         assert (change.event_id, change.key.resource_id) == (event.event_id, event.resource_id)
         assert all(is_storable(text) for text in texts(change))
+
+
+def nested(depth: int) -> bytes:
+    return b'{"new":' + b"[" * depth + b"]" * depth + b"}"
+
+
+ODDITIES = [
+    *(
+        b'{"new":%b}' % each
+        for each in (b"01", b"1.", b"-", b"1e", b"1e999", b"-0", b".5", b"+1", b"NaN", b"tru")
+    ),
+    *(
+        b'{"new":"%b"}' % each
+        for each in (b"\x01", b"\n", b"\x00", b"\\x", b"\\u12G4", b"\\ud800", b"\\udc00")
+    ),
+    *(
+        b'{"new":"%b"}' % each
+        for each in (b"\xff", b"\xed\xa0\x80", b"\xc3\xa9", b"\xf0\x9f\x98\x80", b"\x7f")
+    ),
+    *(b'{"%b":1}' % each for each in (b"\xff", b"\x01", b"\\ud800", b"\\u0069d")),
+    *(
+        b'{"id":"%b"}' % each
+        for each in (b"\xff", b"\x01", b"\\u0000", b"x" * 512, b"x" * 513, "é".encode() * 512)
+    ),
+    *(b'{"new":%b}' % (b"1" * digits) for digits in (4200, 4300, 4301, 5000)),
+    *(
+        b'{"id":%b,"id":%b}' % each
+        for each in ((b"1", b'"a"'), (b'"a"', b"1"), (b'"a"', b"null"), (b"null", b"[]"))
+    ),
+    *(nested(depth) for depth in (150, 198, 199, 200, 201, 500, 2000)),
+    *(
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b'"a"',
+        b"{",
+        b"{}",
+        b" {} ",
+        b"{}{}",
+        b"{,}",
+        b'{"id":"a",}',
+        b"\xef\xbb\xbf{}",
+    ),
+    *(
+        b'{"data":{"voucher":{"id":"a"}},"data":{"voucher":{}}}',
+        b'{"event":[]}',
+        b'{"event":{"event_source":7}}',
+    ),
+]
+"""What parsers of JSON may disagree about."""
+
+
+def test_both_parsers_agree_about_oddities() -> None:
+    """Whatever is odd about a body, the quick way to read it ends where the thorough one does."""
+    for body in ODDITIES:
+        assert parse(body) == parse_thoroughly(body), body[:40]
+
+
+@given(BODIES)
+def test_both_parsers_agree(body: bytes) -> None:
+    """The same for any body."""
+    assert parse(body) == parse_thoroughly(body)
 
 
 @given(BODIES, NAMES, st.integers(0, MAX_MICROS))
