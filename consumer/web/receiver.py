@@ -124,7 +124,7 @@ class Receiver:
         """The event of a verified delivery, and the record to keep unless it is unwanted."""
         inlet = target.inlet
         # Verified in any case: an unknown project must cost what a known one costs.
-        verified = verify(body, signature, inlet.secrets)
+        verified = verify(body, signature, inlet.keys)
         if not verified or signature is None or not inlet.known:
             raise _RefusedError("unauthorized", reason if inlet.known else "unknown_project")
         now = self._clock.now()

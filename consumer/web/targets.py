@@ -14,6 +14,7 @@ from prometheus_client import Gauge
 
 from consumer.metrics import Metrics
 from consumer.types import Project
+from consumer.web.signature import key_of
 from schemas.times import Micros
 
 PREFIX: Final = "/webhooks/voucherify"
@@ -43,7 +44,7 @@ class Inlet:
         self, name: str, live_secrets: tuple[bytes, ...], patterns: Iterable[str], metrics: Metrics
     ) -> None:
         self.name = name
-        self.secrets = live_secrets
+        self.keys = tuple(map(key_of, live_secrets))
         self.known = name != NOBODY
         self.counters = {outcome: metrics.deliveries.labels(name, outcome) for outcome in _OUTCOMES}
         self._gauge = metrics.last_delivery
