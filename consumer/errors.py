@@ -12,6 +12,7 @@
     ├── NotDurableError           stored nowhere: answer 503
     ├── FencedError               another worker owns the partition: back off, acquire again
     ├── DataRejectedError         the database refuses a value: isolate the record
+    ├── CursorExpiredError        a follower's cursor is of another log or generation: it starts again
     └── StopError                 a person is needed: stop, not ready, say what to do
         ├── LogMismatchError          the log is not the one that the checkpoint knows
         ├── SchemaMismatchError       the database's schema is newer, or tables were lost
@@ -57,6 +58,10 @@ class FencedError(BinmirrorError):
 
 class DataRejectedError(BinmirrorError):
     """The database refuses data of the batch (SQLSTATE classes 22 and 23); the batch was rolled back."""
+
+
+class CursorExpiredError(BinmirrorError):
+    """A cursor of "what changed since" that this projection cannot go on from: start again."""
 
 
 class StopError(BinmirrorError):

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, bindparam, delete
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.projection.base import Batch, BatchResult, Interpret, Outcome
@@ -21,6 +21,7 @@ from consumer.projection.bulk import (
 from consumer.projection.decisions import Settled, reinterpreted, settle
 from consumer.projection.deliveries import Incoming, gather, judge
 from consumer.projection.payloads import PayloadCodec
+from consumer.projection.removals import remove_entries
 from consumer.projection.rows import (
     EventKey,
     HeldEntry,
@@ -35,8 +36,6 @@ from handlers.merge import merge
 
 _CountKey: TypeAlias = tuple[str, str, str, str]
 """Kind, project, resource type (empty for events), state or status."""
-
-_KEY: Final = ("project", "resource_type", "resource_id")
 
 
 class Application:
@@ -182,10 +181,7 @@ class Application:
                 updated.append((*row[3:], *row[:3]))
         self._bulk.insert(bin_entries, inserted)
         self._bulk.update(CHANGED_ENTRIES, updated)
-        if gone:
-            where = [bin_entries.c[column] == bindparam(f"the_{column}") for column in _KEY]
-            rows = [{f"the_{column}": value for column, value in key._asdict().items()} for key in gone]
-            self._connection.execute(delete(bin_entries).where(*where), rows)
+        remove_entries(self._connection, self._batch.partition, {key: self._anew[key] for key in gone})
         return len(inserted) + len(updated) + len(gone)
 
     def _folded(

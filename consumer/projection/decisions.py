@@ -108,7 +108,8 @@ def settle(
 
 
 def _redriven(before: str, outcome: Outcome, offset: int) -> Settled:
-    decided = outcome if outcome.decision is not None else None
+    # What it does happens now: entries change at the offset of the record that redrove it, not at its own.
+    decided = outcome._replace(offset=offset) if outcome.decision is not None else None
     return Settled(
         outcome.event.project, before, outcome.status, offset, changes=outcome.changes, decided=decided
     )

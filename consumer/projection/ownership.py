@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from consumer.errors import FencedError, LogMismatchError
 from consumer.projection.base import Batch, Checkpoint
 from consumer.projection.database_time import DatabaseNow
+from consumer.projection.generations import name_generation
 from consumer.projection.tables import checkpoints
 
 _table = checkpoints.c
@@ -25,6 +26,7 @@ def acquire(
 ) -> Checkpoint | None:
     """See ``ProjectionWriter.acquire``."""
     _refuse_other_log(connection, owner, log_id)
+    name_generation(connection, owner.consumer, owner.generation)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
         dialect.insert(checkpoints)

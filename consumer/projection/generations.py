@@ -1,0 +1,36 @@
+"""Which projection this is: a projection made anew is another one, whatever its address. Statements."""
+
+import secrets
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consumer.projection.database_time import DatabaseNow
+from consumer.projection.tables import generations
+
+_ID_BYTES = 8
+
+
+def name_generation(connection: Connection, consumer: str, generation: int) -> None:
+    """Give the generation its random id, if it has none yet."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(generations)
+        .values(
+            consumer=consumer,
+            generation=generation,
+            identity=secrets.token_hex(_ID_BYTES),
+            began_at=DatabaseNow(),
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def generation_name(connection: Connection, consumer: str, generation: int) -> str | None:
+    """Number and random id; None: no worker has begun it."""
+    identity = connection.scalar(
+        select(generations.c.identity).where(
+            generations.c.consumer == consumer, generations.c.generation == generation
+        )
+    )
+    return None if identity is None else f"{generation}-{identity}"
