@@ -1,8 +1,8 @@
 """The contract of "what changed since": what followers of the bin ask.
 
 A change has a position, that of the record that last changed a visible field of the entry (its state, its id
-or one of the API's fields). A follower that starts at the beginning and takes page after page holds, whenever it
-has caught up, what the projection holds.
+or one of the API's fields). A follower that starts at the beginning and takes page after page holds, whenever
+it has caught up, what the projection holds.
 """
 
 from collections.abc import Mapping, Sequence
