@@ -9,14 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+from consumer.types import Position
 from handlers.changes import Entry, ResourceKey
-
-
-class Position(NamedTuple):
-    """Of a record in the log."""
-
-    partition: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.tables import generations
+from consumer.projection.following_tables import generations
 
 _ID_BYTES = 8
 

@@ -94,19 +94,6 @@ Index(
 )
 Index("bin_entries_changed", bin_entries.c.changed_partition, bin_entries.c.changed_offset)  # followers
 
-# Entries that were there once and are no more: see ``removals``. Only a discarded event leaves a row.
-removed_entries: Final = Table(
-    "removed_entries",
-    metadata,
-    Column("project", _TEXT, nullable=False),
-    Column("resource_type", _TEXT, nullable=False),
-    Column("resource_id", _TEXT, nullable=False),
-    Column("changed_partition", Integer, nullable=False),
-    Column("changed_offset", BigInteger, nullable=False),
-    PrimaryKeyConstraint("project", "resource_type", "resource_id", name="removed_entries_pkey"),
-)
-Index("removed_entries_changed", removed_entries.c.changed_partition, removed_entries.c.changed_offset)
-
 # The payload lies out of the key tree: an ordinary rowid table in SQLite, where events are appended.
 events: Final = Table(
     "events",
@@ -202,17 +189,6 @@ event_decisions: Final = Table(
 )
 
 # Below: control tables. Never part of a rebuild, always part of a backup.
-
-# A generation's random id: cursors carry it, so that those of a projection that was made anew are refused.
-generations: Final = Table(
-    "generations",
-    metadata,
-    Column("consumer", _TEXT, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("identity", _TEXT, nullable=False),
-    Column("began_at", BigInteger, nullable=False),  # by the database's clock
-    PrimaryKeyConstraint("consumer", "generation", name="generations_pkey"),
-)
 
 audit: Final = Table(
     "audit",
