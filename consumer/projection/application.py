@@ -1,7 +1,7 @@
 """A batch's way into the projection, inside one transaction: events, entries, counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ from consumer.projection.removals import remove_entries
 from consumer.projection.rows import (
     EventKey,
     HeldEntry,
+    Row,
     StoredEvent,
     entry_row,
     event_row,
@@ -83,7 +84,8 @@ class Application:
             if stored
             else [incoming[key] for key in keys]
         )
-        self._bulk.insert(events, [self._row(event, event.attempts, event.deliveries) for event in new])
+        # Rows are made while they are written: the database works on one while the next is compressed.
+        self._bulk.insert(events, (self._row(event, event.attempts, event.deliveries) for event in new))
         self._by_status.update(event.outcome.status for event in new)
         self._counts.update(
             ("events", event.outcome.event.project, "", event.outcome.status) for event in new
@@ -164,25 +166,33 @@ class Application:
         held = {entry.entry.key: entry for entry in map(held_entry, self._bulk.select(ENTRIES, keys))}
         # Their rows are locked now: what others have applied to them is committed and can be read.
         history = self._history()
-        inserted, updated, gone = [], [], []
+        inserted = self._bulk.insert(
+            bin_entries, self._new_entries([key for key in keys if key not in held], history)
+        )
+        updated, gone = [], []
         for key in keys:
             before = held.get(key)
-            after = self._folded(key, before, history)
-            if after == before:
+            if before is None or (after := self._folded(key, before, history)) == before:
                 continue
             self._count_entry(before, -1)
-            self._count_entry(after, 1)
             if after is None:
                 gone.append(key)
-            elif before is None:
-                inserted.append(entry_row(*after))
             else:
+                self._count_entry(after, 1)
                 row = entry_row(*after)
                 updated.append((*row[3:], *row[:3]))
-        self._bulk.insert(bin_entries, inserted)
         self._bulk.update(CHANGED_ENTRIES, updated)
         remove_entries(self._connection, self._batch.partition, {key: self._anew[key] for key in gone})
-        return len(inserted) + len(updated) + len(gone)
+        return inserted + len(updated) + len(gone)
+
+    def _new_entries(
+        self, keys: Iterable[ResourceKey], history: dict[ResourceKey, list[Change]]
+    ) -> Iterator[Row]:
+        for key in keys:
+            entry = self._folded(key, None, history)
+            if entry is not None:
+                self._count_entry(entry, 1)
+                yield entry_row(*entry)
 
     def _folded(
         self, key: ResourceKey, before: HeldEntry | None, history: dict[ResourceKey, list[Change]]
@@ -219,10 +229,9 @@ class Application:
                     found.setdefault(change.key, []).append(change)
         return found
 
-    def _count_entry(self, held: HeldEntry | None, number: int) -> None:
-        if held is not None:
-            entry = held.entry
-            self._counts["entries", entry.key.project, entry.key.resource_type, entry.state] += number
+    def _count_entry(self, held: HeldEntry, number: int) -> None:
+        entry = held.entry
+        self._counts["entries", entry.key.project, entry.key.resource_type, entry.state] += number
 
     # Counts
 

@@ -1,6 +1,6 @@
 """The batch writes that each database has its own fast way for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Table
@@ -56,8 +56,8 @@ class Bulk(Protocol):
     def select(self, what: KeyedSelect, keys: Sequence[tuple[str, ...]]) -> list[Any]:
         """The rows that have one of ``keys`` (each given once)."""
 
-    def insert(self, table: Table, rows: Sequence[Row]) -> None:
-        """Insert full rows. A row that exists is an error."""
+    def insert(self, table: Table, rows: Iterable[Row]) -> int:
+        """Insert full rows, as they come; how many they were. A row that exists is an error."""
 
     def update(self, what: KeyedUpdate, rows: Sequence[Row]) -> None:
         """Change rows."""

@@ -1,9 +1,8 @@
 """Batch writes into SQLite: ``executemany`` on the driver's own connection, under the write lock."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -23,19 +22,29 @@ class SqliteBulk:
     def select(self, what: KeyedSelect, keys: Sequence[tuple[str, ...]]) -> list[Any]:
         return list(self._driver.execute(_select(what), (json.dumps(keys, ensure_ascii=False),)))
 
-    def insert(self, table: Table, rows: Sequence[Row]) -> None:
-        self._write(_insert(table), rows, [column.name for column in table.columns], table)
+    def insert(self, table: Table, rows: Iterable[Row]) -> int:
+        return self._write(_insert(table), rows, tuple(table.columns.keys()), table)
 
     def update(self, what: KeyedUpdate, rows: Sequence[Row]) -> None:
-        self._write(_update(what), rows, [*what.columns, *what.key], what.table)
+        self._write(_update(what), rows, (*what.columns, *what.key), what.table)
 
-    def _write(self, statement: str, rows: Sequence[Row], columns: Sequence[str], table: Table) -> None:
-        texts = [index for index, name in enumerate(columns) if isinstance(table.c[name].type, Text)]
-        every_text = filter(None, chain.from_iterable(map(itemgetter(*texts), rows)))
-        # SQLite would take NUL, and then end the text there in some of its functions.
-        if "\0" in "".join(every_text):
+    def _write(self, statement: str, rows: Iterable[Row], columns: tuple[str, ...], table: Table) -> int:
+        cursor = self._driver.executemany(statement, _checked(rows, _texts(table, columns)))
+        return max(0, int(cursor.rowcount))  # -1: there were no rows
+
+
+def _checked(rows: Iterable[Row], texts: Callable[[Row], Iterable[str | None]]) -> Iterator[Row]:
+    # SQLite would take NUL, and then end the text there in some of its functions.
+    for row in rows:
+        if "\0" in "".join(filter(None, texts(row))):
             raise DataRejectedError("a text holds NUL")
-        self._driver.executemany(statement, rows)
+        yield row
+
+
+@cache
+def _texts(table: Table, columns: tuple[str, ...]) -> Callable[[Row], Iterable[str | None]]:
+    """What takes the texts out of a row of these columns."""
+    return itemgetter(*(index for index, name in enumerate(columns) if isinstance(table.c[name].type, Text)))
 
 
 @cache
