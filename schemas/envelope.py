@@ -85,7 +85,7 @@ class Happening(TypedDict, total=False):
     event_source: EventSource | None
 
 
-class Body(Data, total=False):
+class WebhookBody(Data, total=False):
     """A body of any of the three forms; the fields of ``Data`` are those of a body without envelope."""
 
     id: Text | None
@@ -111,7 +111,7 @@ class Problem(NamedTuple):
 class Parsed(NamedTuple):
     """A body and the fields that could not be taken, by path."""
 
-    body: Body
+    body: WebhookBody
     problems: Mapping[Path, Problem]
 
 
@@ -124,8 +124,8 @@ _UNSTORABLE: Final = {
 """By pydantic's type of error: a text, but not one that can be kept."""
 
 _NO_PROBLEMS: Final[Mapping[Path, Problem]] = {}
-_validator: Final = TypeAdapter(Body).validator
-_decoder: Final = msgspec.json.Decoder(Body)
+_validator: Final = TypeAdapter(WebhookBody).validator
+_decoder: Final = msgspec.json.Decoder(WebhookBody)
 _MAX_PLAIN_BYTES: Final = 4300
 """pydantic refuses numbers of more digits than this, and msgspec takes them where it does not need them."""
 _MAX_PLAIN_BRACKETS: Final = 200

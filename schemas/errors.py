@@ -1,6 +1,7 @@
 """The one shape of error bodies, as Voucherify's API has it, and a constructor for each that we answer."""
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import SkipJsonSchema
 
 
 class InvalidQuery(ValueError):  # noqa: N818 - named as the answer's key names it
@@ -12,19 +13,19 @@ class InvalidQuery(ValueError):  # noqa: N818 - named as the answer's key names 
 
 
 class ErrorBody(BaseModel):
-    """An error's body. Fields that are None are left out."""
+    """An error's body. Fields that have nothing to say are left out."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     code: int
     """The HTTP status."""
-    key: str | None = None
+    key: str | SkipJsonSchema[None] = None
     """What kind of error, for machines."""
     message: str
-    details: str | None = None
-    request_id: str | None = None
-    resource_id: str | None = None
-    resource_type: str | None = None
+    details: str | SkipJsonSchema[None] = None
+    request_id: str | SkipJsonSchema[None] = None
+    resource_id: str | SkipJsonSchema[None] = None
+    resource_type: str | SkipJsonSchema[None] = None
 
     def to_json(self) -> bytes:
         return self.model_dump_json(exclude_none=True).encode()

@@ -27,7 +27,14 @@ _Name: TypeAlias = Annotated[Text, Field(min_length=1)]
 
 
 class _OwnEvent(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        # Records are written with all fields.
+        json_schema_serialization_defaults_required=True,
+    )
 
     version: Literal[1] = 1
     event_id: Text = ""

@@ -78,8 +78,8 @@ VALUELESS: Final[tuple[Operator, ...]] = ("$has_value", "$is_unknown")
 
 _KEYS: Final[dict[str, FilterKey]] = {key: key for key in get_args(FilterKey)}
 _OPERATORS: Final[dict[str, Operator]] = {operator: operator for operator in get_args(Operator)}
-_LISTS: Final[tuple[Operator, ...]] = ("$in", "$not_in")
-_NOT_ON_TYPE: Final[tuple[Operator, ...]] = ("$contains", "$not_contain")
+LISTS: Final[tuple[Operator, ...]] = ("$in", "$not_in")
+NOT_ON_TYPE: Final[tuple[Operator, ...]] = ("$contains", "$not_contain")
 _FILTER: Final = re.compile(r"(?:filters|\[filters\])((?:\[[^\[\]]*\])*)")
 _SEGMENT: Final = re.compile(r"\[([^\[\]]*)\]")
 _CONDITION_DEPTH: Final = 3
@@ -191,7 +191,7 @@ class _FilterReader:
         indexes = path[_CONDITION_DEPTH:]
         if path[1] != "conditions" or operator is None:
             raise _invalid(name, f"has no known operator: they are {', '.join(_OPERATORS)}")
-        if key == "resource_type" and operator in _NOT_ON_TYPE:
+        if key == "resource_type" and operator in NOT_ON_TYPE:
             raise _invalid(name, "does not go with resource_type")
         if len(indexes) > 1 or not all(_INDEX.fullmatch(index) for index in indexes):
             raise _invalid(name, "has something behind its operator that is no index")
@@ -200,7 +200,7 @@ class _FilterReader:
             if value not in {"", "true"}:
                 raise _invalid(name, "takes no value")
             return
-        listed = python_list(value) if operator in _LISTS and not indexes else None
+        listed = python_list(value) if operator in LISTS and not indexes else None
         for each in [value] if listed is None else listed:
             values.append(_comparable(name, each))
             self._count += 1

@@ -14,7 +14,6 @@ import re
 from typing import Final, NamedTuple, TypeAlias
 
 from schemas.envelope import (
-    Body,
     Campaign,
     Data,
     EnvelopeData,
@@ -22,6 +21,7 @@ from schemas.envelope import (
     Happening,
     Parsed,
     Voucher,
+    WebhookBody,
     parse,
 )
 from schemas.events import Delivery, Event, Failure, ResourceType
@@ -147,7 +147,7 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
     )
 
 
-def _type_of(body: Body, event: Happening, form: Form, name: str | None) -> str:
+def _type_of(body: WebhookBody, event: Happening, form: Form, name: str | None) -> str:
     its_own = body.get("type")
     if form == "data_only":
         return name or event_name(its_own) or its_own or ""
@@ -165,7 +165,7 @@ def _derived_id(delivery: Delivery, event_type: str | None) -> str:
     return derived_event_id(delivery.project, event_type, strip_whitespace(delivery.body))
 
 
-def _from_old(body: Body, event_type: str) -> Data:
+def _from_old(body: WebhookBody, event_type: str) -> Data:
     thing = (body.get("data") or _NO_DATA).get("object")
     if thing is None:
         return _NO_DATA

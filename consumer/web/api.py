@@ -8,8 +8,9 @@ from starlette.routing import Route
 from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
 from consumer.web.auth import Credentials
-from consumer.web.deletion import Deletion
-from consumer.web.trash_bin import TrashBin
+from consumer.web.contract.describe import DescribedRoute
+from consumer.web.deletion import DELETE_ENTRY, Deletion
+from consumer.web.trash_bin import LIST_BIN, TrashBin
 
 _ENTRY: Final = "/v1/trash-bin/{entry_id}"
 
@@ -25,7 +26,9 @@ class Api:
 
 def api_routes(api: Api, credentials: Credentials) -> list[Route]:
     """The routes that need credentials."""
-    routes = [Route("/v1/trash-bin", TrashBin(api.reader, credentials).list_entries, methods=["GET"])]
+    listing = TrashBin(api.reader, credentials)
+    routes: list[Route] = [DescribedRoute("GET", "/v1/trash-bin", listing.list_entries, LIST_BIN)]
     if api.purge is not None:
-        routes.append(Route(_ENTRY, Deletion(api.purge, credentials).delete_entry, methods=["DELETE"]))
+        deletion = Deletion(api.purge, credentials)
+        routes.append(DescribedRoute("DELETE", _ENTRY, deletion.delete_entry, DELETE_ENTRY))
     return routes

@@ -6,9 +6,6 @@ The application holds no resources: whoever makes it starts and stops what it is
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,10 +16,13 @@ from consumer.metrics import Metrics
 from consumer.types import HealthCheck, Project, Role
 from consumer.web.api import Api, api_routes
 from consumer.web.auth import Credentials
+from consumer.web.contract.routes import contract_routes
 from consumer.web.frame import Frame
-from consumer.web.health import HealthRoutes
+from consumer.web.health import HealthRoutes, health_routes
+from consumer.web.metrics import metrics_route
 from consumer.web.receiver import Receiver
 from consumer.web.targets import PREFIX
+from consumer.web.webhook_contract import webhook_operations
 
 _UNDER: Final = PREFIX + "/"
 
@@ -58,9 +58,11 @@ def create_app(
 
     """
     credentials = Credentials(projects.values())
-    routes = _health_routes(HealthRoutes(health, credentials, about, log), metrics)
-    if api is not None:
-        routes += api_routes(api, credentials)
+    routes: list[Route] = [] if api is None else api_routes(api, credentials)
+    routes += health_routes(HealthRoutes(health, credentials, about, log))
+    routes.append(metrics_route(metrics))
+    outside = [] if producer is None else list(webhook_operations(max_body_bytes))
+    routes += contract_routes(routes, outside, about)
     frame = Frame(routes, metrics=metrics, clock=clock, log=log)
     if producer is None:
         return frame
@@ -93,16 +95,3 @@ class _Beside:
         if path == PREFIX or path.startswith(_UNDER):
             return self._receiver(scope, receive, send)
         return self._frame(scope, receive, send)
-
-
-def _health_routes(health: HealthRoutes, metrics: Metrics) -> list[Route]:
-    async def show_metrics(_: Request) -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    return [
-        Route("/health/live", health.live),
-        Route("/health/ready", health.ready),
-        Route("/health/ready/{role}", health.role_ready),
-        Route("/health", health.report),
-        Route("/metrics", show_metrics),
-    ]

@@ -23,6 +23,14 @@ from consumer.voucherify.errors import (
     VoucherifyError,
 )
 from consumer.web.auth import Credentials
+from consumer.web.contract.describe import (
+    READ_ERRORS,
+    RETRY_HEADER,
+    Answer,
+    ErrorAnswer,
+    Operation,
+    Parameter,
+)
 from consumer.web.errors import RETRY_AFTER, Problem, ProblemError, RawHeaders
 from schemas.errors import (
     bad_gateway,
@@ -88,3 +96,39 @@ def _problem(error: Exception) -> Problem:
 
 def _after(seconds: float | None) -> RawHeaders:
     return RETRY_AFTER if seconds is None else ((b"retry-after", b"%d" % max(1, math.ceil(seconds))),)
+
+
+DELETE_ENTRY: Final = Operation(
+    name="delete_bin_entry",
+    tag="bin",
+    summary="Delete an entry for good",
+    text=(
+        "Cannot be undone: the code, name or source id becomes free again. The setting `DELETES` says "
+        "whether Voucherify is asked first, or not at all. May be repeated after any failure. Of a "
+        "campaign, Voucherify goes on deleting in the background. Needs the permission to delete the "
+        "resource's type, for example `vouchers.delete`."
+    ),
+    parameters=(
+        Parameter(
+            name="entry_id",
+            place="path",
+            text="The id that the API shows, the provisional one of before, or Voucherify's own.",
+            schema={"type": "string", "minLength": 1},
+            example="tbe_0eb6515f758ae37126",
+        ),
+    ),
+    answers={
+        204: Answer(
+            text="Done, now or before.",
+            headers={EVENT_ID_HEADER: "The event that says so: `Binmirror-Min-Event` waits for it."},
+        )
+    },
+    errors=(
+        *READ_ERRORS,
+        ErrorAnswer(body=missing_permission()),
+        ErrorAnswer(body=resource_not_found("bin_entry", "tbe_0eb6515f758ae37126")),
+        ErrorAnswer(body=too_many_requests("Voucherify's rate limit is used up"), headers=RETRY_HEADER),
+        ErrorAnswer(body=bad_gateway("Voucherify refuses our credentials")),
+        ErrorAnswer(body=service_unavailable("Voucherify does not answer"), headers=RETRY_HEADER),
+    ),
+)

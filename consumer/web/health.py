@@ -2,17 +2,30 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, get_args
 
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from consumer.errors import BinmirrorError
 from consumer.log import Logger
 from consumer.types import Health, HealthCheck, Role
 from consumer.web.auth import Credentials
+from consumer.web.contract.describe import (
+    INTERNAL,
+    UNAUTHORIZED,
+    Answer,
+    Content,
+    DescribedRoute,
+    ErrorAnswer,
+    Operation,
+    Parameter,
+)
+from schemas.answers import HealthReport, Liveness, NotReady, Readiness
+from schemas.errors import not_found
 
 CHECK_SECONDS: Final = 3.0
 """A check that takes longer counts as not ready: a load balancer gives up at about that time."""
@@ -103,3 +116,103 @@ def _readiness(request: Request, found: Mapping[Role, Health], deciding: Mapping
 
 def _json(status: int, body: Mapping[str, object]) -> Response:
     return Response(to_json(body, fallback=str), status, media_type="application/json")
+
+
+_READY: Final = {"receiver": {"ready": True, "summary": "the log can be written"}}
+_NOT_READY: Final = {"receiver": {"ready": False, "summary": "neither log nor spool can be written"}}
+_READINESS: Final = {
+    200: Answer(
+        text="Ready, for a load balancer.",
+        content=[Content(shape=Readiness, example={"status": "ready", "roles": _READY})],
+    ),
+    503: Answer(
+        text="Not ready; `details` say why, in a line for each role.",
+        content=[
+            Content(
+                shape=NotReady,
+                example={
+                    "code": 503,
+                    "key": "not_ready",
+                    "message": "Not ready",
+                    "details": "receiver: neither log nor spool can be written",
+                    "request_id": "v-0c54493e444b0f61a6",
+                    "status": "not_ready",
+                    "roles": _NOT_READY,
+                },
+            )
+        ],
+    ),
+}
+_LIVE: Final = Operation(
+    name="get_liveness",
+    tag="operations",
+    summary="Whether the process answers at all",
+    text="For restarts.",
+    answers={200: Answer(text="It does.", content=[Content(shape=Liveness, example={"status": "alive"})])},
+    errors=(INTERNAL,),
+    access="none",
+)
+_ALL_READY: Final = Operation(
+    name="get_readiness",
+    tag="operations",
+    summary="Whether to send requests here",
+    text=(
+        "For load balancers. Where the process has a receiver, the receiver's word alone decides. "
+        "A check that takes over 3 s counts as not ready."
+    ),
+    answers=_READINESS,
+    errors=(INTERNAL,),
+    access="none",
+)
+_ROLE_READY: Final = Operation(
+    name="get_role_readiness",
+    tag="operations",
+    summary="Whether one role is ready",
+    text="For supervisors.",
+    parameters=(
+        Parameter(
+            name="role",
+            place="path",
+            text="One of the process's roles.",
+            schema={"enum": list(get_args(Role))},
+            example="api",
+        ),
+    ),
+    answers=_READINESS,
+    errors=(ErrorAnswer(body=not_found("There is nothing at this path.")), INTERNAL),
+    access="none",
+)
+_REPORT: Final = Operation(
+    name="get_health",
+    tag="operations",
+    summary="Everything there is to know about the process",
+    text="For people. Always 200, with the credentials of any project.",
+    answers={
+        200: Answer(
+            text="How it is.",
+            content=[
+                Content(
+                    shape=HealthReport,
+                    example={
+                        "status": "ready",
+                        "version": "0.1.0",
+                        "roles": {
+                            "receiver": {"ready": True, "summary": "the log can be written", "details": {}}
+                        },
+                    },
+                )
+            ],
+        )
+    },
+    errors=(UNAUTHORIZED, INTERNAL),
+)
+
+
+def health_routes(health: HealthRoutes) -> list[Route]:
+    """The four routes."""
+    return [
+        DescribedRoute("GET", "/health/live", health.live, _LIVE),
+        DescribedRoute("GET", "/health/ready", health.ready, _ALL_READY),
+        DescribedRoute("GET", "/health/ready/{role}", health.role_ready, _ROLE_READY),
+        DescribedRoute("GET", "/health", health.report, _REPORT),
+    ]
