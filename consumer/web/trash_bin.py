@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any, Final, get_args
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +21,7 @@ from consumer.web.contract.describe import (
 from consumer.web.errors import ProblemError
 from schemas.answers import TrashBinPage
 from schemas.errors import InvalidQuery, invalid_query_params, missing_permission
+from schemas.query_text import shown
 from schemas.text import MAX_TEXT
 from schemas.trash_bin import (
     LISTS,
@@ -38,6 +39,8 @@ from schemas.trash_bin import (
 )
 
 _MAX_QUERY_BYTES: Final = 64 * 1024
+_MAX_PARAMETERS: Final = 4000
+"""More than filters of that length can have; taking them apart holds everybody up for a few milliseconds."""
 
 
 class TrashBin:
@@ -61,10 +64,22 @@ class TrashBin:
 def _pairs(query_string: bytes) -> list[tuple[str, str]]:
     if len(query_string) > _MAX_QUERY_BYTES:
         raise InvalidQuery(details=f"The query is longer than {_MAX_QUERY_BYTES} bytes")
+    if query_string.count(b"&") >= _MAX_PARAMETERS:
+        raise InvalidQuery(details=f"The query has more than {_MAX_PARAMETERS} parameters")
     try:
         return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
-        raise InvalidQuery(details="The query is not percent-encoded UTF-8") from None
+        raise InvalidQuery(details=f"Property .{_undecodable(query_string)} is not UTF-8") from None
+
+
+def _undecodable(query_string: bytes) -> str:
+    """The first parameter that is no percent-encoded UTF-8, as far as it can be shown."""
+    for part in query_string.split(b"&"):
+        try:
+            parse_qsl(part.decode("ascii"), keep_blank_values=True, errors="strict")
+        except UnicodeDecodeError:
+            return shown(unquote_plus(part.partition(b"=")[0].decode("ascii", "replace")))
+    return ""
 
 
 _TEXT: Final = {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]*$"}

@@ -12,7 +12,7 @@ from consumer.projection.read_pool import ReadPool
 from consumer.types import Project
 from schemas.samples import campaign_deleted, voucher_deleted
 from tests.unit.binkit import MINUTE, MORNING, filled, vouchers
-from tests.unit.webkit import CREDENTIALS, DATA, PROJECT, Web, is_error
+from tests.unit.webkit import CREDENTIALS, DATA, PROJECT, Web, exchange, is_error
 
 SHOP: Final = Project("shop", webhook_secrets=(b"x",), api_app_id="shop-id", api_app_token="jeton-é".encode())
 PUBLISHED: Final = json.loads((DATA / "rest" / "list-bin-entries.200.json").read_text())
@@ -143,10 +143,12 @@ async def test_filters(web: Web, query: str, expected: list[str] | None) -> None
         ("filters[resource_type][conditions][$contains]=x", "resource_type"),
         ("filters[junction]=xor", "junction"),
         ("filters[resource_name][conditions][$is]=%00", "resource_name"),
-        ("limit=%FF", "UTF-8"),
-        ("limit=%ED%A0%80", "UTF-8"),
-        ("&".join(["a=b"] * 1001), "parameters"),
-        ("starting_after_id=" + "x" * 40_000, "bytes"),
+        ("limit=%FF", ".limit is not UTF-8"),
+        ("order=id&a%FFb=%ED%A0%80", ".a\ufffdb is not UTF-8"),
+        ("&".join(["a=b"] * 4001), "parameters"),
+        ("&".join(f"filters[id][conditions][$in]={n}" for n in range(1900)), "[$in]"),
+        ("starting_after_id=" + "x" * 513, ".starting_after_id"),
+        ("starting_after_id=" + "x" * 65_000, ".starting_after_id"),
     ],
 )
 async def test_invalid_queries(web: Web, query: str, named: str) -> None:
@@ -220,3 +222,16 @@ async def test_over_a_socket(web: Web) -> None:
     assert head.status_code == 200
     assert head.headers["content-length"] == str(len(get.content))
     assert head.content == b""
+
+
+@pytest.mark.parametrize("size", [60_000, 66_000, 1_000_000])
+async def test_huge_queries(web: Web, size: int) -> None:
+    """However long a query is, the answer says that the request is at fault."""
+    query = b"filters[id][conditions][$in]=" + b"x" * size
+    async with web.serve() as port:
+        answer = await exchange(
+            port,
+            b"GET /v1/trash-bin?" + query + b" HTTP/1.1\r\nHost: x\r\nX-App-Id: app-id\r\n",
+            b"X-App-Token: app-token\r\nConnection: close\r\n\r\n",
+        )
+    assert answer.startswith(b"HTTP/1.1 4")

@@ -38,7 +38,7 @@ class Parameter:
 class Content:
     """A request's or an answer's body."""
 
-    shape: object = None
+    shape: Any = None
     """Anything that pydantic makes a schema of: a model, a typed dictionary. None: only ``schema`` says "
     "it."""
     schema: Schema = field(default_factory=dict)

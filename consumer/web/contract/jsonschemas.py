@@ -25,7 +25,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def schemas_of(
-    shapes: Sequence[object], mode: Mode, template: str
+    shapes: Sequence[Any], mode: Mode, template: str
 ) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
     """The schema of each shape, and the definitions that they refer to by ``template`` (holds "
     "``{model}``).

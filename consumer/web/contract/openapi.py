@@ -62,8 +62,8 @@ class _Shapes:
     """The schemas of all bodies: pydantic makes those of requests and of answers apart."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        asked: list[object] = []
-        answered: list[object] = [ErrorBody]
+        asked: list[Any] = []
+        answered: list[Any] = [ErrorBody]
         for operation in operations:
             asked += [body.shape for body in operation.body if body.shape is not None]
             for answer in operation.answers.values():
