@@ -53,7 +53,7 @@ class Worker:
         clock: Clock,
         metrics: Metrics,
         log: Logger,
-        batch_size: int = 1000,
+        batch_size: int = 2000,
         wait: float = 0.25,
         limit: HandlerLimit | None = None,
         orders: WorkerOrders | None = None,

@@ -1,8 +1,8 @@
 """Looks into a topic without joining a group: its bounds, and single records."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -22,9 +22,10 @@ _LOOK_PAUSE: Final = 0.3
 
 def to_record(record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
     """As the contract has it. What foreign producers leave out (a key, a value, a header's) is empty."""
-    headers: Sequence[tuple[str, bytes | None]] = record.headers
-    kept = tuple((name, value or b"") for name, value in headers)
-    return Record(record.partition, record.offset, record.key or b"", record.value or b"", kept)
+    headers: Any = record.headers
+    if None in [value for _, value in headers]:
+        headers = tuple((name, value or b"") for name, value in headers)
+    return Record(record.partition, record.offset, record.key or b"", record.value or b"", headers)
 
 
 async def has_topic(consumer: AIOKafkaConsumer, topic: str) -> bool:

@@ -165,25 +165,23 @@ class KafkaReader:
         return Poll(revoked, given, {}) if revoked or given else None
 
     async def _take(self, max_records: int) -> dict[int, Sequence[Record]]:
-        """What is here already, the same share of ``max_records`` for each partition."""
+        """What is here already, of as few partitions as fill ``max_records``: each costs a transaction."""
         records: dict[int, Sequence[Record]] = {}
         left = max_records
-        partitions = list(self._positions)
-        for index, partition in enumerate(partitions):
-            share = -(-left // (len(partitions) - index))
-            if share == 0 or self._member is None:
+        for partition in list(self._positions):
+            if left == 0 or self._member is None:
                 break
             try:
-                fetched = await self._member.fetched(partition, share)
+                fetched = await self._member.fetched(partition, left)
             except KafkaError as error:
                 await self._fetch_failed(error, taken=bool(records))
                 break
             if continued := self._continue(partition, fetched):
                 records[partition] = continued
                 left -= len(continued)
-        # The next poll begins with another partition, so that small polls serve all of them.
-        if partitions and partitions[0] in self._positions:
-            self._positions[partitions[0]] = self._positions.pop(partitions[0])
+        # Next time it is the others' turn.
+        for partition in records:
+            self._positions[partition] = self._positions.pop(partition)
         return records
 
     async def _wait(self, max_records: int, wait: float) -> dict[int, Sequence[Record]]:
