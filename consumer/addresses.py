@@ -67,6 +67,13 @@ def parse_event_log(text: str) -> EventLogAddress:
     raise ValueError("is neither a sqlite:/// nor a kafka:// address")
 
 
+def parse_entries_topic(text: str) -> KafkaAddress:
+    """``kafka://…``. Raises ValueError, whose text never repeats credentials."""
+    if not text.startswith("kafka://"):
+        raise ValueError("is no kafka:// address")
+    return _parse_kafka(text)
+
+
 def parse_projection(text: str) -> ProjectionAddress:
     """``sqlite:///…`` or ``postgresql://…``. Raises ValueError, whose text never repeats credentials."""
     if text.startswith("sqlite:"):

@@ -72,6 +72,15 @@ ACTIONS: Final[Mapping[str, str]] = {
     "reconcile_failed": "A reconcile run could not go on: why. It is taken up again later.",
     "reconcile_retry": "A server is away; the reconcile run waits and tries again.",
     "webhook_missed": "Vouchers or campaigns were deleted at Voucherify and no webhook told of it.",
+    # Topic of entries
+    "entries_topic_publishing": "This process publishes the topic of entries.",
+    "entries_topic_standby": "Another process publishes the topic of entries; this one waits.",
+    "entries_topic_everything": "All entries are published anew, and what is gone is removed: why.",
+    "entries_topic_complete": "All entries were published anew: how many, and how many were removed.",
+    "entries_topic_retry": "Kafka or the projection is away; the publisher waits and tries again.",
+    "entries_topic_fenced": "Another process has taken the topic of entries over.",
+    "entries_topic_stopped": "The topic of entries cannot be published to until a person mends something.",
+    "entries_topic_failed": "The publisher raised something unexpected; it tries again.",
     # Projection, API
     "projection_unavailable": "The API cannot read the projection yet and tries again.",
     "request": "A request other than a webhook that went wrong on our side.",

@@ -150,6 +150,47 @@ class Metrics:
             ["project"],
             registry=registry,
         )
+        # Topic of entries
+        self.entries_topic_publishing = Gauge(
+            "binmirror_entries_topic_publishing",
+            "1 while this process publishes the topic of entries; of all processes one does.",
+            registry=registry,
+        )
+        self.entries_topic_stopped = Gauge(
+            "binmirror_entries_topic_stopped",
+            "1 while a person has to mend something before the topic of entries can be published to; /health "
+            "says what.",
+            registry=registry,
+        )
+        self.entries_topic_complete = Gauge(
+            "binmirror_entries_topic_complete_timestamp_seconds",
+            "Unix time when this process last saw that the topic held everything that the projection did.",
+            registry=registry,
+        )
+        self.entries_topic_records = Counter(
+            "binmirror_entries_topic_records_total",
+            "Records published to the topic of entries: value, tombstone.",
+            ["kind"],
+            registry=registry,
+        )
+        self.entries_topic_seconds = Histogram(
+            "binmirror_entries_topic_transaction_seconds",
+            "One transaction of the topic of entries, in seconds.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        self.entries_topic_retries = Counter(
+            "binmirror_entries_topic_retries_total",
+            "Waits of the publisher after a transient failure: topic, projection.",
+            ["server"],
+            registry=registry,
+        )
+        self.entries_topic_fenced = Counter(
+            "binmirror_entries_topic_fenced_total",
+            "Times that another process had taken the topic of entries over. Growing steadily: two "
+            "installations share a topic.",
+            registry=registry,
+        )
         # API
         self.requests = Counter(
             "binmirror_http_requests_total",

@@ -9,7 +9,9 @@ from pydantic_settings import NoDecode
 
 from consumer.addresses import (
     EventLogAddress,
+    KafkaAddress,
     ProjectionAddress,
+    parse_entries_topic,
     parse_event_log,
     parse_projection,
     parse_voucherify,
@@ -68,6 +70,10 @@ def _parsed_event_log(value: object) -> object:
     return parse_event_log(value) if isinstance(value, str) else value
 
 
+def _parsed_entries_topic(value: object) -> object:
+    return parse_entries_topic(value) if isinstance(value, str) else value
+
+
 def _parsed_projection(value: object) -> object:
     return parse_projection(value) if isinstance(value, str) else value
 
@@ -83,5 +89,6 @@ Patterns: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_patt
 Identifier: TypeAlias = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_credential)]
 Token: TypeAlias = Annotated[SecretStr, Field(min_length=1, max_length=500), BeforeValidator(_credential)]
 EventLog: TypeAlias = Annotated[EventLogAddress, NoDecode, BeforeValidator(_parsed_event_log)]
+EntriesTopic: TypeAlias = Annotated[KafkaAddress, NoDecode, BeforeValidator(_parsed_entries_topic)]
 Projection: TypeAlias = Annotated[ProjectionAddress, NoDecode, BeforeValidator(_parsed_projection)]
 VoucherifyUrl: TypeAlias = Annotated[str, BeforeValidator(_voucherify)]

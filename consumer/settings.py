@@ -12,12 +12,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from consumer.addresses import KafkaAddress, SqliteAddress
 from consumer.errors import SettingsError
+from consumer.kafka_settings import KafkaFields
 from consumer.setting_types import EventLog, Identifier, Patterns, Projection, Secrets, Token, VoucherifyUrl
 from consumer.types import Project, Role, VoucherifyAccess
 
@@ -48,7 +49,7 @@ class ProjectSettings(ProjectFields):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class Settings(BaseSettings, ProjectFields):
+class Settings(BaseSettings, ProjectFields, KafkaFields):
     """Everything that can be set. ``docs/settings.md`` explains each; a test keeps the two together."""
 
     model_config = SettingsConfigDict(
@@ -81,22 +82,6 @@ class Settings(BaseSettings, ProjectFields):
     reconcile_full_every: float = Field(86_400.0, ge=0, le=2_592_000, allow_inf_nan=False, examples=[86400])
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
     log_format: Literal["auto", "json", "console"] = Field("auto", examples=["json"])
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", examples=["SASL_SSL"]
-    )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", examples=["SCRAM-SHA-512"]
-    )
-    kafka_user: str | None = Field(None, examples=["binmirror"])
-    kafka_password: SecretStr | None = Field(None, examples=["the password of KAFKA_USER"])
-    kafka_ca: FilePath | None = Field(None, examples=["/etc/binmirror/kafka-ca.pem"])
-    kafka_certificate: FilePath | None = Field(None, examples=["/etc/binmirror/client.pem"])
-    kafka_key: FilePath | None = Field(None, examples=["/etc/binmirror/client.key"])
-    kafka_group: str = Field("binmirror", pattern=r"^[A-Za-z0-9._-]{1,200}$", examples=["binmirror"])
-    kafka_create_topic: bool = Field(default=False, examples=["true"])
-    kafka_partitions: int = Field(6, ge=1, le=10_000, examples=[6])
-    kafka_replication_factor: int = Field(3, ge=1, le=100, examples=[3])
-    kafka_allow_single_replica: bool = Field(default=False, examples=["true"])
     projects: dict[str, ProjectSettings] = Field(
         default_factory=dict, examples=["[projects.shop-eu] in TOML"]
     )
@@ -208,9 +193,13 @@ def _cross_check(settings: Settings) -> None:
     for name, fields in tables.items():
         _check_voucherify(name, fields)
     log, projection = settings.event_log, settings.projection
-    if isinstance(log, KafkaAddress):
+    if isinstance(log, KafkaAddress) or settings.entries_topic is not None:
         _check_kafka(settings)
-    elif isinstance(projection, SqliteAddress) and log.path.absolute() == projection.path.absolute():
+    if (
+        isinstance(log, SqliteAddress)
+        and isinstance(projection, SqliteAddress)
+        and log.path.absolute() == projection.path.absolute()
+    ):
         raise _error("PROJECTION", "is the file of EVENT_LOG; each needs one of its own")
 
 
@@ -234,6 +223,9 @@ def _check_kafka(settings: Settings) -> None:
             "KAFKA_REPLICATION_FACTOR: 1 loses what was acknowledged when a broker's disk dies; "
             "for a trial say BINMIRROR_KAFKA_ALLOW_SINGLE_REPLICA=true"
         )
+    log, entries = settings.event_log, settings.entries_topic
+    if isinstance(log, KafkaAddress) and entries is not None and entries.topic == log.topic:
+        raise _error("ENTRIES_TOPIC", "is the topic of EVENT_LOG; it needs one of its own")
 
 
 def _project(name: str, fields: ProjectFields) -> Project:

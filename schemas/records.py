@@ -33,6 +33,9 @@ SIGNATURE: Final = "voucherify-signature"
 """As received."""
 
 OWN_SOURCE: Final = "binmirror"
+ENTRY_CHANGED: Final = "binmirror.entry.changed"
+ENTRY_REMOVED: Final = "binmirror.entry.removed"
+"""``ce_type`` in the topic of entries, of values and of tombstones."""
 UNKNOWN_TYPE: Final = "unknown"
 """``ce_type`` of a delivery whose type cannot be read: CloudEvents wants one."""
 
@@ -88,6 +91,30 @@ def own_headers(
         (PROJECT, project.encode()),
         (RECEIVED_AT, b"%d" % received_at),
     )
+
+
+def entry_headers(
+    key: bytes, project: str, position: str, moment: Micros | None, *, removed: bool
+) -> Headers:
+    """The headers of a record in the topic of entries.
+
+    ``position`` of the log's record that made the change: with the key it is the id, so that a change that is
+    published again has the id that it had. ``moment``: the time of what the entry's state rests on.
+    """
+    event_type = ENTRY_REMOVED if removed else ENTRY_CHANGED
+    headers = [
+        _VERSION,
+        (CE_ID, b"%s@%s%s" % (key, position.encode(), b"/removed" if removed else b"")),
+        (CE_SOURCE, _OWN_SOURCE),
+        (CE_TYPE, event_type.encode()),
+        (CE_SUBJECT, key),
+        (PROJECT, project.encode()),
+    ]
+    if moment is not None:
+        headers.append((CE_TIME, format_time(moment).encode()))
+    if not removed:
+        headers.append(_JSON)
+    return tuple(headers)
 
 
 def read_delivery(headers: Headers, value: bytes) -> Delivery:

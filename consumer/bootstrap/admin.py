@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from consumer.addresses import SqliteAddress
+from consumer.addresses import KafkaAddress, SqliteAddress
+from consumer.bootstrap.entries_topic import look_at_publishing, make_entries_topic
 from consumer.bootstrap.operators import worker_switch
 from consumer.bootstrap.parts import (
     kafka_connection,
@@ -18,9 +19,11 @@ from consumer.bootstrap.parts import (
 from consumer.bootstrap.reconcile import look_at_reconciling
 from consumer.errors import SettingsError, StopError
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
+from consumer.eventlog.kafka.topic import TopicCreation
 from consumer.eventlog.spool import Spool
 from consumer.metrics import Metrics
 from consumer.ops.status import SpoolStatus, Status, take_status
+from consumer.ops.topic_status import TopicStatus, topic_status
 from consumer.ops.worker_switch import words
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.migrate import migrate
@@ -40,6 +43,7 @@ async def current_status(settings: Settings) -> Status:
             spool,
             partial(look_at_reconciling, settings),
             partial(_what_keeps_workers, settings),
+            partial(_how_publishing_goes, settings),
         )
     finally:
         await log.close()
@@ -48,6 +52,13 @@ async def current_status(settings: Settings) -> Status:
 async def _what_keeps_workers(settings: Settings) -> Sequence[str]:
     async with worker_switch(settings) as switch:
         return words(await switch.state())
+
+
+async def _how_publishing_goes(settings: Settings) -> TopicStatus | None:
+    address = settings.entries_topic
+    if address is None:
+        return None
+    return topic_status(str(address), await look_at_publishing(settings, address))
 
 
 async def _spool_status(path: Path) -> SpoolStatus:
@@ -96,17 +107,25 @@ def migrate_projection(settings: Settings) -> tuple[str, str]:
     return migrate(projection_address(settings))
 
 
-async def create_topic(settings: Settings) -> Mapping[str, object]:
-    """Make the event log's topic, or look at the one that is there; says what was done."""
-    address = settings.event_log
-    if isinstance(address, SqliteAddress):
+async def create_topics(settings: Settings) -> Sequence[Mapping[str, object]]:
+    """Make the event log's topic and that of entries, or look at those that are there; says what was done."""
+    log, entries = settings.event_log, settings.entries_topic
+    if isinstance(log, SqliteAddress) and entries is None:
         raise SettingsError(
             "EVENT_LOG: is a SQLite file, which has no topic; "
             "for example BINMIRROR_EVENT_LOG=kafka://kafka-1:9092/binmirror"
         )
-    admin = KafkaLogAdmin(kafka_connection(settings, address))
-    try:
-        result = await admin.create_topic(**topic_wishes(settings))
-    finally:
-        await admin.close()
+    done = []
+    if not isinstance(log, SqliteAddress):
+        admin = KafkaLogAdmin(kafka_connection(settings, log))
+        try:
+            done.append(_told(log, await admin.create_topic(**topic_wishes(settings))))
+        finally:
+            await admin.close()
+    if entries is not None:
+        done.append(_told(entries, await make_entries_topic(settings, entries)))
+    return done
+
+
+def _told(address: KafkaAddress, result: TopicCreation) -> Mapping[str, object]:
     return {"topic": str(address), "created": result.created, "differences": list(result.differences)}

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from consumer.bootstrap.api import make_api
+from consumer.bootstrap.entries_topic import make_publisher
 from consumer.bootstrap.health import health_with, producer_health
 from consumer.bootstrap.parts import Parts
 from consumer.bootstrap.reconcile import make_schedule
@@ -77,8 +78,9 @@ class Service:
         return code
 
     async def _start(self, resources: AsyncExitStack) -> HttpServer:
-        if not await look_at_start(self._settings, self._log):
-            self._tasks.start("topic", look_later(self._settings, self._log, self._stop), endless=False)
+        if not await look_at_start(self._settings, self._roles, self._log):
+            later = look_later(self._settings, self._roles, self._log, self._stop)
+            self._tasks.start("topic", later, endless=False)
         health: dict[Role, HealthCheck] = {}
         producer = await self._start_receiver(resources, health) if "receiver" in self._roles else None
         api = self._start_api(producer, resources, health) if "api" in self._roles else None
@@ -87,6 +89,7 @@ class Service:
             health["worker"] = worker.health
             self._tasks.start("worker", worker.run(self._stop))
             self._start_reconciling(resources, health)
+            self._start_publishing(resources, health)
         server = self._create_server(producer, api, {role: health[role] for role in self._roles})
         self._http = self._tasks.start("http", server.serve(sockets=[self._socket]))
         host, port = self._socket.getsockname()[:2]
@@ -114,6 +117,14 @@ class Service:
         if schedule is not None:
             health["worker"] = partial(health_with, health["worker"], "reconcile", schedule.details)
             self._tasks.start("reconcile", schedule.run(self._stop))
+
+    def _start_publishing(self, resources: AsyncExitStack, health: dict[Role, HealthCheck]) -> None:
+        publisher = make_publisher(
+            self._settings, resources, clock=self._clock, log=self._log, metrics=self._metrics
+        )
+        if publisher is not None:
+            health["worker"] = partial(health_with, health["worker"], "entries_topic", publisher.details)
+            self._tasks.start("publisher", publisher.run(self._stop))
 
     def _start_api(
         self, receiver: Producer | None, resources: AsyncExitStack, health: dict[Role, HealthCheck]

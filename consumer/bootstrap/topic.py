@@ -1,14 +1,18 @@
-"""Whether the topic keeps what it is given: looked at when the process starts."""
+"""Whether the topics keep what they are given: looked at when the process starts."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from consumer.addresses import KafkaAddress
+from consumer.bootstrap.entries_topic import look_at_entries_topic
 from consumer.bootstrap.parts import kafka_connection, topic_wishes
 from consumer.errors import LogUnavailableError, SettingsError
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.log import Logger
 from consumer.settings import Settings
+from consumer.types import Role
 
 _RETRY_SECONDS: Final = 10.0
 
@@ -36,38 +40,48 @@ async def look(settings: Settings, address: KafkaAddress) -> None:
         raise SettingsError(f"EVENT_LOG: {'; '.join(problems)}")
 
 
-async def look_at_start(settings: Settings, log: Logger) -> bool:
-    """Look, but not for long: deliveries come in meanwhile. False: the cluster did not answer.
+def _looks(settings: Settings, roles: Sequence[Role]) -> Sequence[Callable[[], Awaitable[None]]]:
+    """One for each topic that these roles need."""
+    looks: list[Callable[[], Awaitable[None]]] = []
+    if isinstance(settings.event_log, KafkaAddress):
+        looks.append(partial(look, settings, settings.event_log))
+    if settings.entries_topic is not None and "worker" in roles:
+        looks.append(partial(look_at_entries_topic, settings, settings.entries_topic))
+    return looks
+
+
+async def look_at_start(settings: Settings, roles: Sequence[Role], log: Logger) -> bool:
+    """Look, but not for long: deliveries come in meanwhile. False: a cluster did not answer.
 
     Raises SettingsError, StopError.
     """
-    if not isinstance(settings.event_log, KafkaAddress):
-        return True
     try:
         async with asyncio.timeout(settings.publish_deadline):
-            await look(settings, settings.event_log)
+            for look_at in _looks(settings, roles):
+                await look_at()
     except (LogUnavailableError, TimeoutError) as error:
         log.warning("log_unavailable", reason=str(error) or "no answer in time")
         return False
     return True
 
 
-async def look_later(settings: Settings, log: Logger, stop: asyncio.Event) -> None:
-    """The cluster was away at the start: look once it answers. What is wrong then is only said.
+async def look_later(settings: Settings, roles: Sequence[Role], log: Logger, stop: asyncio.Event) -> None:
+    """A cluster was away at the start: look once it answers. What is wrong then is only said.
 
     Ending a receiver that has taken deliveries into its spool would lose the next ones.
     """
-    while not stop.is_set():
+    waiting = list(_looks(settings, roles))
+    while waiting and not stop.is_set():
         try:
             async with asyncio.timeout(_RETRY_SECONDS):
                 await stop.wait()
         except TimeoutError:
             pass
-        if isinstance(settings.event_log, KafkaAddress) and not stop.is_set():
+        for look_at in [] if stop.is_set() else tuple(waiting):
             try:
-                await look(settings, settings.event_log)
+                await look_at()
             except LogUnavailableError:
                 continue
             except SettingsError as error:
                 log.error("topic_unfit", reason=str(error))  # noqa: TRY400 - the reason says it all
-            return
+            waiting.remove(look_at)

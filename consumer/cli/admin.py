@@ -4,12 +4,12 @@ import platform
 
 import typer
 
-from consumer.bootstrap.admin import create_topic, migrate_projection
+from consumer.bootstrap.admin import create_topics, migrate_projection
 from consumer.bootstrap.run import run_async
 from consumer.bootstrap.versions import versions
 from consumer.cli.common import ConfigOption, JsonOption, print_json, settings_of
 
-topics = typer.Typer(no_args_is_help=True, help="The event log's topic in Kafka.")
+topics = typer.Typer(no_args_is_help=True, help="The topics in Kafka.")
 
 
 def register(app: typer.Typer) -> None:
@@ -37,16 +37,17 @@ def migrate_command(context: typer.Context, as_json: JsonOption = False, config:
 
 @topics.command("create")
 def create_command(context: typer.Context, as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Create the event log's topic as the settings say, or check the one that is there.
+    """Create the topics of EVENT_LOG and ENTRIES_TOPIC as the settings say, or compare those that are there.
 
-    Three replicas, two of them in sync, kept for ever: `binmirror topics create`
+    Three replicas, two of them in sync; the log is kept for ever: `binmirror topics create`
 
     On a single broker, for a trial: `BINMIRROR_KAFKA_ALLOW_SINGLE_REPLICA=true binmirror topics create`
     """
-    result = run_async(create_topic(settings_of(context, config)))
+    results = run_async(create_topics(settings_of(context, config)))
     if as_json:
-        print_json(result)
-    else:
+        print_json(results)
+        return
+    for result in results:
         typer.echo(" · ".join(f"{name} {value}" for name, value in result.items()))
 
 

@@ -87,6 +87,8 @@ def _parts(status: Status) -> list[tuple[object, ...]]:
     if status.spool is not None:
         spool = status.spool
         rows.append(("spool", spool.path, f"{spool.waiting} waiting, {spool.set_aside} set aside"))
+    if status.topic is not None:
+        rows.append(("topic of entries", status.topic.address, status.topic.words))
     return rows
 
 

@@ -25,6 +25,7 @@ PAGE_SIZE: Final = 16_384
 """Several deliveries of 2 KB share a page: half the bytes to write that 4 KiB pages need."""
 WAL_LIMIT: Final = 64 << 20
 """A WAL above it was kept from starting over, by readers or other writers."""
+_SCRATCH_CACHE_KIB: Final = 65_536
 _BUSY, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 8, 10, 11, 13, 14, 26
 
 
@@ -129,6 +130,14 @@ def open_file(path: Path, kind: FileKind, *, write: bool, busy: float) -> tuple[
         connection.close()
         raise LogUnavailableError(f"the {kind.title} {path} was replaced while it was being opened")
     return connection, numbers
+
+
+def open_scratch() -> Connection:
+    """A database in a temporary file, which is gone when the connection closes; memory is bounded."""
+    connection = sqlite.connect("", isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_SCRATCH_CACHE_KIB}"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
 
 
 def _recognise(connection: Connection, path: Path, kind: FileKind) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from consumer.errors import NotDurableError, StopError, TransientError
 from consumer.eventlog.base import LogAdmin, LogInfo
 from consumer.ops.reconcile_webhook import ProjectReconciliation
+from consumer.ops.topic_status import TopicStatus
 from consumer.projection.base import ProjectionInfo, ProjectionReader
 from schemas.times import format_time
 
@@ -49,6 +50,8 @@ class Status:
     spool: SpoolStatus | None = None
     reconciliation: Sequence[ProjectReconciliation] = ()
     """Of the projects whose bin at Voucherify can be read."""
+    topic: TopicStatus | None = None
+    """Of entries, if there is one."""
     away: dict[str, str] = field(default_factory=dict)
     """Part → why it did not answer."""
     stopped: dict[str, str] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class Status:
             "partitions": [{**row._asdict(), "lag": row.lag} for row in self.partitions()],
             "projection": projection and _projection(projection),
             "spool": self.spool and self.spool._asdict(),
+            "entries_topic": self.topic and self.topic._asdict(),
             "reconciliation": [project.as_dict() for project in self.reconciliation],
             "away": self.away,
             "stopped": self.stopped,
@@ -135,11 +139,11 @@ async def take_status(
     spool: Callable[[], Awaitable[SpoolStatus]] | None,
     reconciliation: Callable[[], Awaitable[Sequence[ProjectReconciliation]]] | None = None,
     worker: Callable[[], Awaitable[Sequence[str]]] | None = None,
+    topic: Callable[[], Awaitable[TopicStatus | None]] | None = None,
 ) -> Status:
     """Ask every part; one that is away does not hide the others.
 
-    ``open_reader`` may raise StopError: there is no projection yet. ``worker`` says what keeps workers from
-    working. Closes what it opens.
+    ``open_reader`` may raise StopError: no projection yet. ``worker`` says what keeps workers from working.
     """
     status = Status()
 
@@ -165,12 +169,17 @@ async def take_status(
         if reconciliation is not None and status.projection is not None:
             status.reconciliation = await reconciliation()
 
+    async def ask_topic() -> None:
+        if topic is not None and status.projection is not None:
+            status.topic = await topic()
+
     asks = {
         "event log": ask_log,
         "projection": ask_projection,
         "spool": ask_spool,
         "worker": ask_worker,
         "reconciling": ask_reconciliation,
+        "topic of entries": ask_topic,
     }
     await _ask_all(status, asks)
     return status

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial as bound
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.errors import FencedError, ProjectionUnavailableError
+from consumer.projection import leasing
 from consumer.projection import reconcile_statements as statements
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.engines import open_engine
@@ -18,7 +19,7 @@ from consumer.projection.failures import ConflictError, translated
 from consumer.projection.migrate import ensure_schema
 from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, Marks, Missed, Mode, Run
 from consumer.projection.statements import newest_delivery
-from consumer.projection.tables import checkpoints, counts, leases, reconcile_projects, reconcile_runs
+from consumer.projection.tables import checkpoints, counts, reconcile_projects, reconcile_runs
 from handlers.changes import LISTED_STATES, Fields
 from schemas.times import Micros
 
@@ -63,8 +64,7 @@ class SqlReconcileStore:
         await self.write(lambda connection: _fence(connection, lease, seconds))
 
     async def release(self, lease: Lease) -> None:
-        mine = (leases.c.name == _name(lease.project), leases.c.epoch == lease.epoch)
-        await self.write(lambda connection: connection.execute(update(leases).where(*mine).values(until=0)))
+        await self.write(lambda connection: leasing.let_go(connection, _name(lease.project), lease.epoch))
 
     # Runs
 
@@ -161,28 +161,13 @@ def _name(project: str) -> str:
 
 
 def _acquire(connection: Connection, project: str, owner: str, seconds: float) -> Lease | str:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    name = _name(project)
-    connection.execute(
-        dialect.insert(leases).values(name=name, owner="", epoch=0, until=0).on_conflict_do_nothing()
-    )
-    free = or_(leases.c.until < DatabaseNow(), leases.c.owner == owner)
-    epoch = connection.scalar(
-        update(leases)
-        .where(leases.c.name == name, free)
-        .values(owner=owner, epoch=leases.c.epoch + 1, until=DatabaseNow() + round(seconds * 1_000_000))
-        .returning(leases.c.epoch)
-    )
-    if epoch is not None:
-        return Lease(project, owner, epoch)
-    return str(connection.scalar(select(leases.c.owner).where(leases.c.name == name)))
+    taken = leasing.take(connection, _name(project), owner, seconds)
+    return taken if isinstance(taken, str) else Lease(project, owner, taken)
 
 
 def _fence(connection: Connection, lease: Lease, seconds: float | None) -> None:
     """Hold the lease's row until the transaction ends; extend it. Raises FencedError."""
-    until = leases.c.until if seconds is None else DatabaseNow() + round(seconds * 1_000_000)
-    mine = (leases.c.name == _name(lease.project), leases.c.epoch == lease.epoch, leases.c.until > 0)
-    if connection.execute(update(leases).where(*mine).values(until=until)).rowcount != 1:
+    if not leasing.keep(connection, _name(lease.project), lease.epoch, seconds):
         raise FencedError(f"another process reconciles project {lease.project} by now")
 
 

@@ -13,7 +13,7 @@ from consumer.projection.engines import open_engine
 from consumer.projection.migrate import EMPTY, latest_version, migrate, schema_state
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
-from consumer.projection.tables import metadata
+from consumer.projection.schema import metadata
 from tests.projection_kit import Feed, Said, writer
 
 SQLITE_CATALOG = (

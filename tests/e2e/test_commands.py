@@ -169,7 +169,7 @@ async def test_migrate_and_topics_create(server_stack: Stack) -> None:
     for created in (True, False):
         done = binmirror(service, "topics", "create", "--json", KAFKA_REPLICATION_FACTOR="1")
         assert done.returncode == 0, done.stderr
-        result = json.loads(done.stdout)
+        (result,) = json.loads(done.stdout)
         assert (result["created"], result["differences"]) == (created, [])
     with running(service):
         await service.ready()

@@ -49,6 +49,7 @@ class KafkaBroker(KafkaNode):
                 "offsets.topic.num.partitions": "1",
                 "transaction.state.log.replication.factor": "1",
                 "transaction.state.log.min.isr": "1",
+                "transaction.state.log.num.partitions": "1",
                 "group.initial.rebalance.delay.ms": "0",
                 "group.min.session.timeout.ms": "1000",
                 # A broker killed may register again only when its old session is over.

@@ -1,14 +1,20 @@
-"""What the cluster says about the topic."""
+"""Asking the cluster about a topic, and having it make one."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from consumer.errors import StopError
 from consumer.eventlog.kafka.connection import KafkaConnection
+
+_ANSWER_SECONDS: Final = 5.0
+_CREATION_SECONDS: Final = 15.0
+_VISIBLE_PAUSE: Final = 0.1
 
 
 class TopicState(NamedTuple):
@@ -18,6 +24,65 @@ class TopicState(NamedTuple):
     replication_factor: int
     """The least of its partitions."""
     configs: Mapping[str, str]
+
+
+class TopicCreation(NamedTuple):
+    """What ``make_topic`` did."""
+
+    created: bool
+    """False: it was there already."""
+    differences: tuple[str, ...]
+    """How an existing topic differs from what was asked for; nothing is changed."""
+
+
+@asynccontextmanager
+async def admin_client(
+    connection: KafkaConnection, doing: str, seconds: float = _ANSWER_SECONDS
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for at most so many seconds. Raises LogUnavailableError."""
+    client = AIOKafkaAdminClient(**connection.client_arguments(), request_timeout_ms=int(seconds * 1000))
+    try:
+        async with asyncio.timeout(seconds):
+            await client.start()
+            yield client
+    except (KafkaError, TimeoutError) as error:
+        raise connection.unavailable(doing, error) from error
+    finally:
+        await client.close()
+
+
+async def make_topic(connection: KafkaConnection, asked: TopicState) -> TopicCreation:
+    """Make the topic, unless it is there. Returns when every broker asked knows it.
+
+    Raises:
+        LogUnavailableError: no answer in time.
+        StopError: the cluster refuses (too few brokers, no permission).
+
+    """
+    topic = NewTopic(
+        connection.topic, asked.partitions, asked.replication_factor, topic_configs=dict(asked.configs)
+    )
+    async with admin_client(connection, "creating the topic", _CREATION_SECONDS) as client:
+        response: Any = await client.create_topics([topic], timeout_ms=int(_CREATION_SECONDS * 1000))
+        _name, code, *message = response.topic_errors[0]
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            reason = message[0] if message and message[0] else error.__name__
+            raise StopError(f"{connection.address}: the cluster does not make the topic: {reason}")
+        while (state := await topic_state(client, connection.topic)) is None:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(_VISIBLE_PAUSE)
+    if not code:
+        return TopicCreation(created=True, differences=())
+    return TopicCreation(created=False, differences=_differences(asked, state))
+
+
+def _differences(asked: TopicState, found: TopicState) -> tuple[str, ...]:
+    pairs: list[tuple[str, object, object]] = [
+        ("partitions", asked.partitions, found.partitions),
+        ("replication factor", asked.replication_factor, found.replication_factor),
+    ]
+    pairs += [(name, value, found.configs.get(name)) for name, value in asked.configs.items()]
+    return tuple(f"{name} is {has}, not {wanted}" for name, wanted, has in pairs if wanted != has)
 
 
 def no_such_topic(connection: KafkaConnection) -> StopError:

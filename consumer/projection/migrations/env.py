@@ -6,7 +6,7 @@ Started from the command line (``alembic revision …``) it works on SQLite in m
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from consumer.projection.tables import metadata
+from consumer.projection.schema import metadata
 
 
 def _run(connection: Connection) -> None:

@@ -1,0 +1,133 @@
+"""One transactional producer of aiokafka, and how to get rid of it.
+
+What its source says, and what follows from it:
+
+- ``start`` looks for the transaction coordinator, and asks it for an epoch, until it has one; a send, a
+  commit and ``stop`` wait for brokers just as long. So each has a deadline here.
+- A commit waits until no batch is under way, but does not ask how they ended: with one refused it would
+  commit the others. So every acknowledgement is looked at before.
+- When the coordinator refuses the epoch (another producer has the id by now, or the transaction was open
+  for too long) the sending task ends, and all that is under way fails. Nothing leads back from there, nor
+  from most other errors: a producer that failed once is abandoned, and the next one gets a new epoch.
+- ``stop`` leaves an open transaction open. The next producer's start aborts it, and without one the
+  transaction timeout does; until then readers of what is committed wait. So that timeout is short.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerClosed, ProducerFenced
+
+from consumer.eventlog.entries_base import TopicRecord
+from consumer.eventlog.kafka.connection import KafkaConnection
+from consumer.eventlog.kafka.session import BATCH_BYTES, partition_for, record_bytes
+from consumer.types import NewRecord
+
+FENCED: Final = (ProducerFenced, InvalidProducerEpoch)
+"""The coordinator, or a partition's leader, knows a later epoch of this transactional id."""
+_REQUEST_SECONDS: Final = 5.0
+_STOP_SECONDS: Final = 15.0
+_CLOSE_SECONDS: Final = 2.0
+
+
+class TransactionalProducer:
+    """Started by ``open``; every call but ``abandon`` has to be bounded from outside."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partitions: int) -> None:
+        self._producer = producer
+        self._topic = topic
+        self.partitions = partitions
+
+    @classmethod
+    async def open(
+        cls, connection: KafkaConnection, *, transactional_id: str, transaction_timeout: float
+    ) -> "TransactionalProducer":
+        """Connect and take the transactional id over. Raises KafkaError."""
+        producer = AIOKafkaProducer(
+            **connection.client_arguments(),
+            acks="all",
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(transaction_timeout * 1000),
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+            metadata_max_age_ms=60_000,
+        )
+        opened = cls(producer, connection.topic, 0)
+        try:
+            await producer.start()
+            opened.partitions = len(await producer.partitions_for(connection.topic))
+        except BaseException:
+            await opened.abandon()
+            raise
+        return opened
+
+    async def commit(self, records: Sequence[TopicRecord], *, timestamp: int) -> Mapping[int, int]:
+        """All records in one transaction; partition → offset after its last one, where that is known.
+
+        Raises:
+            KafkaError: abandon this producer; what became of the transaction is not known.
+
+        """
+        lanes: dict[int, list[TopicRecord]] = {}
+        for record in records:
+            lanes.setdefault(partition_for(record.key, self.partitions), []).append(record)
+        await self._producer.begin_transaction()
+        ends = await asyncio.gather(*(self._send(number, lane, timestamp) for number, lane in lanes.items()))
+        try:
+            await self._producer.commit_transaction()
+        except AssertionError as error:
+            # How aiokafka says that the sending task has ended since the last acknowledgement.
+            raise ProducerClosed(str(error)) from error
+        return {number: end for number, end in zip(lanes, ends, strict=True) if end is not None}
+
+    async def _send(self, partition: int, records: Sequence[TopicRecord], timestamp: int) -> int | None:
+        """One batch after the other: several outstanding on one partition may arrive out of order."""
+        end = None
+        rest = list(records)
+        while rest:
+            batch = self._producer.create_batch()
+            count = 0
+            for key, value, headers in rest:
+                size = record_bytes(NewRecord(key, value or b"", headers))
+                if count and batch.size() + size > BATCH_BYTES:
+                    break
+                if batch.append(timestamp=timestamp, key=key, value=value, headers=list(headers)) is None:
+                    break
+                count += 1
+            batch.close()
+            acknowledged = await self._producer.send_batch(batch, self._topic, partition=partition)
+            base = (await acknowledged).offset
+            end = base + count if base >= 0 else None
+            rest = rest[count:]
+        return end
+
+    async def abandon(self) -> None:
+        """Stop the producer, whatever state it is in. Ends by itself, raises nothing.
+
+        A transaction that is open stays so until its id is taken over, or it times out.
+        """
+        producer = self._producer
+        # stop() first waits for every batch; failing them is the only way to have it not wait for ever.
+        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await producer.stop()
+        except Exception:  # noqa: BLE001 - whatever its tasks ended with: it was given up already
+            await self._disconnect()
+        # Nobody else looks at these; unseen, each would be a traceback in the log.
+        batches = producer._message_accumulator._batches.values()  # noqa: SLF001 - no public way
+        unseen = [batch._drain_waiter for lane in batches for batch in lane]  # noqa: SLF001 - as above
+        unseen.append(producer._txn_manager._transaction_waiter)  # noqa: SLF001 - as above
+        for future in unseen:
+            if future is not None and future.done() and not future.cancelled():
+                future.exception()
+
+    async def _disconnect(self) -> None:
+        """A stop that failed has left the connections open."""
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._producer.client.close()
+        except (TimeoutError, KafkaError):
+            pass  # sockets that time out
