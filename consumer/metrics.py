@@ -192,6 +192,23 @@ class Metrics:
             registry=registry,
         )
         # API
+        self.projection_age = Gauge(
+            "binmirror_projection_age_seconds",
+            "Since the projection held all of the log, when last looked at; infinite: never yet.",
+            registry=registry,
+        )
+        self.fresh_waits = Counter(
+            "binmirror_fresh_waits_total",
+            "Requests that demanded a fresh projection, by outcome: fresh, stale.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.fresh_wait_seconds = Histogram(
+            "binmirror_fresh_wait_seconds",
+            "How long they waited, in seconds.",
+            buckets=_FAST,
+            registry=registry,
+        )
         self.requests = Counter(
             "binmirror_http_requests_total",
             "Requests other than webhooks, by route and status.",

@@ -77,6 +77,7 @@ class Settings(BaseSettings, ProjectFields, KafkaFields):
     max_body_bytes: int = Field(MEBIBYTE, ge=1024, le=64 * MEBIBYTE, examples=[MEBIBYTE])
     body_timeout: float = Field(5.0, gt=0, lt=10, allow_inf_nan=False, examples=[5])
     shutdown_deadline: float = Field(10.0, gt=0, le=600, allow_inf_nan=False, examples=[10])
+    fresh_wait: float = Field(2.0, ge=0, le=60, allow_inf_nan=False, examples=[2])
     worker_batch_size: int = Field(2000, ge=1, le=10_000, examples=[2000])
     reconcile_every: float = Field(300.0, ge=0, le=86_400, allow_inf_nan=False, examples=[300])
     reconcile_full_every: float = Field(86_400.0, ge=0, le=2_592_000, allow_inf_nan=False, examples=[86400])

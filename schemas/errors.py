@@ -41,6 +41,12 @@ def invalid_query_params(details: str, *, request_id: str | None = None) -> Erro
     )
 
 
+def invalid_header(details: str, *, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=400, key="invalid_header", message="Invalid header", details=details, request_id=request_id
+    )
+
+
 def unauthorized(*, request_id: str | None = None) -> ErrorBody:
     return ErrorBody(code=401, key="unauthorized", message="Unauthorized", request_id=request_id)
 
@@ -141,6 +147,17 @@ def service_unavailable(details: str, *, request_id: str | None = None) -> Error
         code=503,
         key="service_unavailable",
         message="Service unavailable",
+        details=details,
+        request_id=request_id,
+    )
+
+
+def stale_projection(details: str, *, request_id: str | None = None) -> ErrorBody:
+    """The mirror is not as fresh as the reader demanded, and was waited for."""
+    return ErrorBody(
+        code=503,
+        key="stale_projection",
+        message="The projection is not fresh enough",
         details=details,
         request_id=request_id,
     )

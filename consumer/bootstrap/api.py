@@ -7,7 +7,7 @@ from typing import Final
 
 from consumer.bootstrap.deletes import make_purge
 from consumer.bootstrap.health import reader_health
-from consumer.bootstrap.parts import projection_reader
+from consumer.bootstrap.parts import read_pool
 from consumer.bootstrap.tasks import Tasks
 from consumer.clock import Clock
 from consumer.errors import StopError, TransientError
@@ -15,9 +15,12 @@ from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.base import ProjectionReader
+from consumer.projection.freshness import SqlFreshnessReader
+from consumer.projection.queries import SqlProjectionReader
 from consumer.settings import Settings
 from consumer.types import HealthCheck
 from consumer.web.api import Api
+from consumer.web.freshness import Freshness
 
 _FIRST_RETRY: Final = 0.2
 _LONGEST_RETRY: Final = 5.0
@@ -38,11 +41,16 @@ def make_api(
 
     ``receiver`` is the producer that takes deliveries in this process, if one does.
     """
-    reader = projection_reader(settings)
+    pool = read_pool(settings)
+    reader = SqlProjectionReader(pool)
     resources.push_async_callback(reader.stop)
     tasks.start("projection", _connect(reader, stop, log), endless=False)
     purge = make_purge(settings, reader, receiver, resources, tasks, clock=clock, log=log, metrics=metrics)
-    return Api(reader=reader, purge=purge), partial(reader_health, reader)
+    freshness = Freshness(
+        SqlFreshnessReader(pool), patience=settings.fresh_wait, clock=clock, metrics=metrics, log=log
+    )
+    tasks.start("freshness", freshness.run(stop))
+    return Api(reader=reader, freshness=freshness, purge=purge), partial(reader_health, reader)
 
 
 async def _connect(reader: ProjectionReader, stop: asyncio.Event, log: Logger) -> None:

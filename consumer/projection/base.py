@@ -102,12 +102,18 @@ class ProjectionWriter(Protocol):
         """
 
     async def renew(
-        self, log_id: str, partition: int, *, epoch: int, lease: float | None, at_end: bool
+        self, log_id: str, partition: int, *, epoch: int, lease: float | None, end_seen: float | None
     ) -> None:
-        """Extend the lease; with ``at_end`` note (database's clock) that the end of the log was seen.
+        """Extend the lease; with ``end_seen`` note that all is applied that the log held then.
+
+        ``end_seen`` is a reading of the monotonic clock that the writer was given; noted is that moment by
+        the database's clock.
 
         Raises FencedError, ProjectionUnavailableError.
         """
+
+    async def know(self, log_id: str, partitions: Sequence[int]) -> None:
+        """Note that the log has these partitions, whether or not anybody has acquired them."""
 
     async def release(self, log_id: str, partition: int, *, epoch: int) -> None:
         """End the lease now, if ``epoch`` is still ours."""

@@ -1,5 +1,6 @@
 """Who owns a partition: epochs, leases and positions in ``checkpoints``. Statements of one transaction."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, case, null, or_, select, text, update
@@ -27,20 +28,7 @@ def acquire(
     """See ``ProjectionWriter.acquire``."""
     _refuse_other_log(connection, owner, log_id)
     name_generation(connection, owner.consumer, owner.generation)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(
-        dialect.insert(checkpoints)
-        .values(
-            consumer=owner.consumer,
-            generation=owner.generation,
-            log_id=log_id,
-            log_partition=partition,
-            next_offset=0,
-            epoch=0,
-            updated_at=DatabaseNow(),
-        )
-        .on_conflict_do_nothing()
-    )
+    know(connection, owner, log_id, [partition])
     free: ColumnElement[bool] = or_(
         _table.lease_until.is_(None), _table.lease_until < DatabaseNow(), _table.lease_owner == name
     )
@@ -56,6 +44,25 @@ def acquire(
         ).returning(_table.next_offset, _table.epoch, _table.digest)
     ).one_or_none()
     return None if taken is None else Checkpoint(*taken)
+
+
+def know(connection: Connection, owner: Owner, log_id: str, partitions: Sequence[int]) -> None:
+    """See ``ProjectionWriter.know``."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for partition in partitions:
+        connection.execute(
+            dialect.insert(checkpoints)
+            .values(
+                consumer=owner.consumer,
+                generation=owner.generation,
+                log_id=log_id,
+                log_partition=partition,
+                next_offset=0,
+                epoch=0,
+                updated_at=DatabaseNow(),
+            )
+            .on_conflict_do_nothing()
+        )
 
 
 def is_leased(connection: Connection, owner: Owner, log_id: str, partition: int, *, name: str) -> bool:
@@ -74,15 +81,15 @@ def renew(
     *,
     epoch: int,
     lease: float | None,
-    at_end: bool,
+    end_seen_ago: float | None,
 ) -> None:
     """See ``ProjectionWriter.renew``."""
     statement = update(checkpoints).where(_row(owner, log_id, partition), _table.epoch == epoch)
     statement = statement.values(updated_at=DatabaseNow())
     if lease is not None:
         statement = statement.values(lease_until=DatabaseNow() + _micros(lease))
-    if at_end:
-        statement = statement.values(caught_up_at=DatabaseNow())
+    if end_seen_ago is not None:
+        statement = statement.values(caught_up_at=DatabaseNow() - _micros(end_seen_ago))
     if connection.execute(statement).rowcount != 1:
         raise FencedError(f"partition {partition}: epoch {epoch} is over, another worker has taken it")
 

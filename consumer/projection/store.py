@@ -1,7 +1,7 @@
 """The worker's side of the projection, on SQLite and PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial as bound
 from typing import Final, TypeVar
@@ -69,12 +69,19 @@ class SqlProjectionWriter:
         return taken
 
     async def renew(
-        self, log_id: str, partition: int, *, epoch: int, lease: float | None, at_end: bool
+        self, log_id: str, partition: int, *, epoch: int, lease: float | None, end_seen: float | None
     ) -> None:
-        await self._in_transaction(
-            lambda connection: ownership.renew(
-                connection, self._owner, log_id, partition, epoch=epoch, lease=lease, at_end=at_end
+        def renew(connection: Connection) -> None:
+            ago = None if end_seen is None else self._clock.monotonic() - end_seen
+            ownership.renew(
+                connection, self._owner, log_id, partition, epoch=epoch, lease=lease, end_seen_ago=ago
             )
+
+        await self._in_transaction(renew)
+
+    async def know(self, log_id: str, partitions: Sequence[int]) -> None:
+        await self._in_transaction(
+            lambda connection: ownership.know(connection, self._owner, log_id, partitions)
         )
 
     async def release(self, log_id: str, partition: int, *, epoch: int) -> None:

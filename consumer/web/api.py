@@ -10,6 +10,7 @@ from consumer.projection.base import ProjectionReader
 from consumer.web.auth import Credentials
 from consumer.web.contract.describe import DescribedRoute
 from consumer.web.deletion import DELETE_ENTRY, Deletion
+from consumer.web.freshness import FreshCallers, Freshness
 from consumer.web.trash_bin import LIST_BIN, TrashBin
 
 _ENTRY: Final = "/v1/trash-bin/{entry_id}"
@@ -20,13 +21,16 @@ class Api:
     """Whom the API asks. Whoever makes them starts and stops them."""
 
     reader: ProjectionReader
+    freshness: Freshness | None = None
+    """None: readers cannot say how fresh an answer has to be."""
     purge: Purge | None = None
     """Deletes entries for good; None mounts no such endpoint."""
 
 
 def api_routes(api: Api, credentials: Credentials) -> list[Route]:
     """The routes that need credentials."""
-    listing = TrashBin(api.reader, credentials)
+    readers = credentials if api.freshness is None else FreshCallers(credentials, api.freshness)
+    listing = TrashBin(api.reader, readers)
     routes: list[Route] = [DescribedRoute("GET", "/v1/trash-bin", listing.list_entries, LIST_BIN)]
     if api.purge is not None:
         deletion = Deletion(api.purge, credentials)

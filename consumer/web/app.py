@@ -63,7 +63,8 @@ def create_app(
     routes.append(metrics_route(metrics))
     outside = [] if producer is None else list(webhook_operations(max_body_bytes))
     routes += contract_routes(routes, outside, about)
-    frame = Frame(routes, metrics=metrics, clock=clock, log=log)
+    freshness = None if api is None else api.freshness
+    frame = Frame(routes, freshness=freshness, metrics=metrics, clock=clock, log=log)
     if producer is None:
         return frame
     receiver = Receiver(

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.datastructures import Headers
 
@@ -24,6 +25,13 @@ class Caller:
         """Raises ProblemError: 403, if any of ``permissions`` is missing."""
         if not self.permissions.issuperset(permissions):
             raise ProblemError(missing_permission())
+
+
+class Authenticates(Protocol):
+    """Knows callers by a request's headers."""
+
+    async def authenticate(self, headers: Headers) -> Caller:
+        """Raises ProblemError: 401, and whatever else the caller is to be answered."""
 
 
 class Credentials:

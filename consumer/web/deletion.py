@@ -32,6 +32,7 @@ from consumer.web.contract.describe import (
     Parameter,
 )
 from consumer.web.errors import RETRY_AFTER, Problem, ProblemError, RawHeaders
+from consumer.web.event_ids import EVENT_ID_HEADER, EVENT_ID_NAME, header_of_event
 from schemas.errors import (
     bad_gateway,
     internal_error,
@@ -41,7 +42,6 @@ from schemas.errors import (
     too_many_requests,
 )
 
-EVENT_ID_HEADER: Final = "Binmirror-Event-Id"
 _MAX_ID: Final = 300
 _LATER: Final[RawHeaders] = ((b"retry-after", b"60"),)
 
@@ -73,7 +73,9 @@ class Deletion:
         except RecordRefusedError as error:
             request.state.failure = error
             raise ProblemError(internal_error()) from error
-        return Response(status_code=HTTPStatus.NO_CONTENT, headers={EVENT_ID_HEADER: purged.event_id})
+        response = Response(status_code=HTTPStatus.NO_CONTENT)
+        response.raw_headers.append((EVENT_ID_HEADER, header_of_event(purged.event_id)))
+        return response
 
 
 def _problem(error: Exception) -> Problem:
@@ -120,7 +122,7 @@ DELETE_ENTRY: Final = Operation(
     answers={
         204: Answer(
             text="Done, now or before.",
-            headers={EVENT_ID_HEADER: "The event that says so: `Binmirror-Min-Event` waits for it."},
+            headers={EVENT_ID_NAME: "The event that says so: `Binmirror-Min-Event` waits for it."},
         )
     },
     errors=(

@@ -16,12 +16,14 @@ from consumer.errors import BinmirrorError
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.web.errors import REQUEST_ID_HEADER, RETRY_AFTER, Problem, ProblemError, new_request_id
+from consumer.web.freshness import Freshness
 from schemas.errors import internal_error, method_not_allowed, not_found, service_unavailable
 
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
+_ASKS_PROJECTION: Final = ("/v1/trash-bin", "/mirror/v1/")
 _NO_ROUTE: Final = "(none)"
 
 
@@ -32,10 +34,12 @@ class Frame:
         self,
         routes: Sequence[Route],
         *,
+        freshness: Freshness | None,
         metrics: Metrics,
         clock: Clock,
         log: Logger,
     ) -> None:
+        self._freshness = freshness
         self._metrics = metrics
         self._clock = clock
         self._log = log
@@ -60,6 +64,7 @@ class Frame:
         scope.setdefault("state", {})["request_id"] = request_id
         extra = (*_HEADERS, (REQUEST_ID_HEADER, request_id.encode("ascii")))
         status = 0
+        age = self._freshness.begin() if self._freshness is not None and _reads(scope) else None
 
         async def send_framed(message: Message) -> None:
             nonlocal status
@@ -67,6 +72,8 @@ class Frame:
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(each for each in extra if each[0] not in own)]
+                if age is not None:
+                    message["headers"].append(age())
             await send(message)
 
         failure: Exception | None = None
@@ -90,6 +97,12 @@ class Frame:
                 reason=str(reason),
                 **({} if isinstance(reason, BinmirrorError) else {"exc_info": reason}),
             )
+
+
+def _reads(scope: Scope) -> bool:
+    """Whether the request asks the projection."""
+    path: str = scope["path"]
+    return path.startswith(_ASKS_PROJECTION) and scope["method"] != "DELETE"
 
 
 def _answer(request: Request, problem: Problem) -> Response:

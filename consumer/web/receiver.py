@@ -21,6 +21,7 @@ from consumer.metrics import Metrics
 from consumer.types import NewRecord, Position, Project
 from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
 from consumer.web.errors import JSON, RETRY_AFTER, Problem, new_request_id, send_problem
+from consumer.web.event_ids import EVENT_ID_HEADER, header_of_event
 from consumer.web.signature import HEADER, verify
 from consumer.web.targets import Target, Targets
 from schemas.errors import (
@@ -163,12 +164,16 @@ class Receiver:
         kept = _STORED[outcome]
         body = f'{{"event_id":{encode_basestring_ascii(event.event_id)},"position":{where},"stored":{kept}}}'
         content = body.encode("ascii")
+        headers = [JSON, (b"content-length", b"%d" % len(content))]
+        if outcome != "unwanted":
+            # What is not stored never comes into the projection: there is nothing to wait for.
+            headers.append((EVENT_ID_HEADER, header_of_event(event.event_id)))
         try:
             await send(
                 {
                     "type": "http.response.start",
                     "status": 202,
-                    "headers": [JSON, (b"content-length", b"%d" % len(content))],
+                    "headers": headers,
                 }
             )
             await send({"type": "http.response.body", "body": content})

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from consumer.projection.base import ProjectionReader
 from consumer.types import READ_PERMISSIONS
-from consumer.web.auth import Credentials
+from consumer.web.auth import Authenticates
 from consumer.web.contract.describe import (
     READ_ERRORS,
     Answer,
@@ -19,6 +19,7 @@ from consumer.web.contract.describe import (
     Parameter,
 )
 from consumer.web.errors import ProblemError
+from consumer.web.freshness import FRESH_ERRORS, FRESH_HEADERS, FRESH_PARAMETERS
 from schemas.answers import TrashBinPage
 from schemas.errors import InvalidQuery, invalid_query_params, missing_permission
 from schemas.query_text import shown
@@ -46,7 +47,7 @@ _MAX_PARAMETERS: Final = 4000
 class TrashBin:
     """The listing's endpoint."""
 
-    def __init__(self, reader: ProjectionReader, credentials: Credentials) -> None:
+    def __init__(self, reader: ProjectionReader, credentials: Authenticates) -> None:
         self._reader = reader
         self._credentials = credentials
 
@@ -150,10 +151,12 @@ LIST_BIN: Final = Operation(
             schema=_TEXT,
         ),
         *_filters(),
+        *FRESH_PARAMETERS,
     ),
     answers={
         200: Answer(
             text="A page.",
+            headers=FRESH_HEADERS,
             content=[
                 Content(
                     shape=TrashBinPage,
@@ -182,6 +185,7 @@ LIST_BIN: Final = Operation(
     },
     errors=(
         *READ_ERRORS,
+        *FRESH_ERRORS,
         ErrorAnswer(body=missing_permission()),
         ErrorAnswer(
             body=invalid_query_params(f"Property .limit should be a whole number from 1 to {MAX_LIMIT}")

@@ -25,7 +25,7 @@ from consumer.worker.commit import Committer
 from consumer.worker.interpret import Interpreter
 from consumer.worker.limits import HandlerLimit
 from consumer.worker.orders import Orders, wait_for
-from consumer.worker.partition import Owned, Pending, past_the_end, verify_log
+from consumer.worker.partition import Owned, Partitions, Pending, past_the_end, verify_log
 from consumer.worker.progress import Progress
 
 _TICK: Final = 1.0
@@ -73,6 +73,7 @@ class Worker:
         self._committer = Committer(writer, clock=clock, metrics=metrics, log=log)
         self._owned: dict[int, Owned] = {}
         self._pending: dict[int, Pending] = {}
+        self._partitions = Partitions(writer)
         self._next_tick = 0.0
         self._progress = Progress(clock)
         # Interpreting is CPU work: on a thread of its own it leaves the event loop to the receiver.
@@ -238,7 +239,9 @@ class Worker:
             self._progress.moved()
         if not self._owned:
             return
+        looked_at = self._clock.monotonic()
         bounds = await self._reader.bounds()
+        await self._partitions.tell(self._reader.log_id, bounds)
         lease = None if self._reader.exclusive else self._lease
         for partition, owned in list(self._owned.items()):
             lag = max(0, bounds[partition].end - owned.next_offset)
@@ -254,7 +257,7 @@ class Worker:
                     partition,
                     epoch=owned.epoch,
                     lease=lease,
-                    at_end=lag == 0,
+                    end_seen=owned.caught_up_as_of(bounds[partition].end, looked_at),
                 ),
             )
 

@@ -1,11 +1,12 @@
 """What the worker keeps of one partition, and the check that a log is the one its checkpoint knows."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from consumer.errors import LogMismatchError
 from consumer.eventlog.base import Reader
-from consumer.projection.base import Checkpoint
+from consumer.projection.base import Checkpoint, ProjectionWriter
 from consumer.types import Bounds
 from consumer.worker.interpret import digest
 
@@ -19,6 +20,18 @@ class Owned:
 
     epoch: int
     next_offset: int
+    seen: tuple[int, float] | None = None
+    """The log's end when it was last looked at, and when that was (monotonic clock)."""
+
+    def caught_up_as_of(self, end: int, looked_at: float) -> float | None:
+        """Since when all is applied that the log held then: now, at the last look, or neither.
+
+        Where records never cease, the end of now is never reached, but that of a moment ago is.
+        """
+        before, self.seen = self.seen, (end, looked_at)
+        if self.next_offset >= end:
+            return looked_at
+        return before[1] if before is not None and self.next_offset >= before[0] else None
 
 
 @dataclass(slots=True)
@@ -36,6 +49,21 @@ class Pending:
         longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2**self.attempts)
         self.due = now + longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
         self.attempts = min(self.attempts + 1, 16)
+
+
+class Partitions:
+    """Tells the projection which partitions the log has, so that one that nobody works at is missed."""
+
+    def __init__(self, writer: ProjectionWriter) -> None:
+        self._writer = writer
+        self._told: set[int] = set()
+
+    async def tell(self, log_id: str, partitions: Iterable[int]) -> None:
+        """Raises ProjectionUnavailableError."""
+        new = set(partitions) - self._told
+        if new:
+            await self._writer.know(log_id, sorted(new))
+            self._told |= new
 
 
 def past_the_end(partition: int, checkpoint: Checkpoint, bounds: Bounds) -> LogMismatchError:

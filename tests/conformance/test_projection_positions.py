@@ -7,7 +7,8 @@ from consumer.projection.base import EventQuery
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
 from schemas.trash_bin import BinQuery
-from tests.projection_kit import LOG, MOMENT, Feed, Said, eventually, writer
+from tests.manual_clock import ManualClock
+from tests.projection_kit import LOG, MOMENT, PATIENCE, Feed, Said, eventually, writer
 
 
 async def test_a_new_partition_starts_at_zero(store: SqlProjectionWriter) -> None:
@@ -76,11 +77,11 @@ async def test_renewing_and_committing_extend_a_lease(store: SqlProjectionWriter
     await other.start()
     held = await store.acquire(LOG, 0, owner="me", lease=0)
     assert held is not None
-    await store.renew(LOG, 0, epoch=held.epoch, lease=60, at_end=False)
+    await store.renew(LOG, 0, epoch=held.epoch, lease=60, end_seen=None)
     assert await other.acquire(LOG, 0, owner="you", lease=60) is None
     held = await store.acquire(LOG, 0, owner="me", lease=60)
     assert held is not None
-    await store.renew(LOG, 0, epoch=held.epoch, lease=-1, at_end=False)
+    await store.renew(LOG, 0, epoch=held.epoch, lease=-1, end_seen=None)
     await Feed(store, held).push(Said())
     assert await other.acquire(LOG, 0, owner="you", lease=60) is None
     await other.stop()
@@ -92,17 +93,39 @@ async def test_an_owner_who_lost_the_partition_cannot_renew(store: SqlProjection
     assert held is not None
     await store.acquire(LOG, 0, owner="me", lease=60)
     with pytest.raises(FencedError):
-        await store.renew(LOG, 0, epoch=held.epoch, lease=60, at_end=True)
+        await store.renew(LOG, 0, epoch=held.epoch, lease=60, end_seen=0.0)
 
 
-async def test_seeing_the_end_is_noted(store: SqlProjectionWriter, reader: SqlProjectionReader) -> None:
-    """``at_end`` is stored with the database's clock."""
+async def test_seeing_the_end_is_noted(address: str, reader: SqlProjectionReader) -> None:
+    """The moment when the end was seen is stored by the database's clock, however long ago it was."""
+    clock = ManualClock()
+    store = writer(address, clock=clock)
+    await store.start()
     feed = await Feed.of(store)
     assert (await reader.info()).checkpoints[0].caught_up_at is None
-    await store.renew(LOG, 0, epoch=feed.checkpoint.epoch, lease=None, at_end=True)
-    seen = (await reader.info()).checkpoints[0].caught_up_at
-    assert seen is not None
-    assert seen > MOMENT
+    seen = []
+    for ago in (100.0, 0.0):
+        end_seen = clock.monotonic() - ago
+        await store.renew(LOG, 0, epoch=feed.checkpoint.epoch, lease=None, end_seen=end_seen)
+        caught_up_at = (await reader.info()).checkpoints[0].caught_up_at
+        assert caught_up_at is not None
+        assert caught_up_at > MOMENT
+        seen.append(caught_up_at)
+    await store.stop()
+    assert 100_000_000 <= seen[1] - seen[0] <= 100_000_000 + PATIENCE * 1_000_000
+
+
+async def test_partitions_that_nobody_has_acquired_are_known(
+    store: SqlProjectionWriter, reader: SqlProjectionReader
+) -> None:
+    """They stand at the beginning, never seen to the end; acquiring goes on as ever."""
+    feed = await Feed.of(store)
+    await feed.push(Said())
+    for _ in range(2):
+        await store.know(LOG, [0, 1])
+    found = [(row.partition, row.next_offset, row.caught_up_at) for row in (await reader.info()).checkpoints]
+    assert found == [(0, 1, None), (1, 0, None)]
+    assert (await Feed.of(store, partition=1)).offset == 0
 
 
 async def test_another_log_is_refused(store: SqlProjectionWriter, address: str) -> None:

@@ -49,8 +49,11 @@ class Web:
         projects: Mapping[str, Project] | None = None,
         health: Mapping[Role, HealthCheck] | None = None,
         body_timeout: float = 30.0,
+        metrics: Metrics | None = None,
+        **parts: Any,
     ) -> None:
-        self.metrics = Metrics()
+        """``parts``: what else ``Api`` is made of."""
+        self.metrics = metrics or Metrics()
         self.reader = reader
         self.shutting_down = False
         self._stream = io.BytesIO()
@@ -58,7 +61,7 @@ class Web:
         self.app: ASGIApp = create_app(
             projects=projects or {PROJECT.name: PROJECT},
             producer=producer,
-            api=None if reader is None else Api(reader=reader, purge=purge),
+            api=None if reader is None else Api(reader=reader, purge=purge, **parts),
             health=health or {},
             metrics=self.metrics,
             clock=SystemClock(),
