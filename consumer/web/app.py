@@ -63,8 +63,7 @@ def create_app(
     routes.append(metrics_route(metrics))
     outside = [] if producer is None else list(webhook_operations(max_body_bytes))
     routes += contract_routes(routes, outside, about)
-    freshness = None if api is None else api.freshness
-    frame = Frame(routes, freshness=freshness, metrics=metrics, clock=clock, log=log)
+    frame = Frame(routes, freshness=api and api.freshness, metrics=metrics, clock=clock, log=log)
     if producer is None:
         return frame
     receiver = Receiver(
