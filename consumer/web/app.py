@@ -59,11 +59,11 @@ def create_app(
     """
     credentials = Credentials(projects.values())
     routes: list[Route] = [] if api is None else api_routes(api, credentials)
-    routes += health_routes(HealthRoutes(health, credentials, about, log))
-    routes.append(metrics_route(metrics))
-    outside = [] if producer is None else list(webhook_operations(max_body_bytes))
-    routes += contract_routes(routes, outside, about)
-    frame = Frame(routes, freshness=api and api.freshness, metrics=metrics, clock=clock, log=log)
+    routes += [*health_routes(HealthRoutes(health, credentials, about, log)), metrics_route(metrics)]
+    outside = [] if producer is None else webhook_operations(max_body_bytes)
+    routes += contract_routes(routes, list(outside), about)
+    freshness = None if api is None else api.freshness
+    frame = Frame(routes, freshness=freshness, metrics=metrics, clock=clock, log=log)
     if producer is None:
         return frame
     receiver = Receiver(
