@@ -97,8 +97,8 @@ class Service:
         # What lives for as long as the process need not be looked at by every later collection.
         gc.collect()
         gc.freeze()
-        # Deliveries make no cycles; by default the collector would look for some every few requests. A batch of
-        # the worker's holds some 70,000 objects, which go as they came.
+        # Deliveries make no cycles; by default the collector would look for some every few requests. A
+        # batch of the worker's holds some 70,000 objects, which go as they came.
         gc.set_threshold(100_000, 20, 20)
         return server
 
