@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from consumer.errors import LogUnavailableError, SettingsError
+from consumer.eventlog.kafka.reachability import why_unreachable
 
 SecurityProtocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism: TypeAlias = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -73,6 +74,14 @@ class KafkaConnection:
                     f"PEM form with its unencrypted key ({error})"
                 ) from error
         return context
+
+    async def unreachable(self, doing: str, error: BaseException) -> LogUnavailableError:
+        """As ``unavailable``; where no broker could be connected to, it looks why."""
+        if not isinstance(error, KafkaConnectionError):
+            return self.unavailable(doing, error)
+        context = self._ssl_context() if self.security_protocol.endswith("SSL") else None
+        reason = await why_unreachable(self.bootstrap_servers, context)
+        return LogUnavailableError(f"{self.address}: {doing}: {reason}")
 
     def unavailable(self, doing: str, error: BaseException) -> LogUnavailableError:
         """What to raise when ``doing`` failed with ``error``."""

@@ -68,7 +68,7 @@ class KafkaEntriesTopic:
                 )
         except (KafkaError, TimeoutError) as error:
             doing = f"taking over the transactional id {self._transactional_id}"
-            raise self._connection.unavailable(doing, error) from error
+            raise await self._connection.unreachable(doing, error) from error
         self._probe = self._probe or Probe(self._connection)
         bounds = await self._probe.bounds()
         return OpenedTopic(self._producer.partitions, {number: end for number, (_, end) in bounds.items()})

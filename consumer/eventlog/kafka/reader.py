@@ -268,7 +268,7 @@ class KafkaReader:
                     self._connection, group_id=self._group_id, session_timeout=self._session_timeout
                 )
         except (KafkaError, TimeoutError) as error:
-            raise self._connection.unavailable("joining the group", error) from error
+            raise await self._connection.unreachable("joining the group", error) from error
 
     def _leave(self, why: str, **details: object) -> None:
         """Give everything up. The next poll says so, the one after it joins anew."""

@@ -79,7 +79,7 @@ class Session:
         except BaseException as error:
             await session.abandon()
             if isinstance(error, KafkaError):
-                raise connection.unavailable("connecting the producer", error) from error
+                raise await connection.unreachable("connecting the producer", error) from error
             raise
         return session
 

@@ -46,7 +46,7 @@ async def admin_client(
             await client.start()
             yield client
     except (KafkaError, TimeoutError) as error:
-        raise connection.unavailable(doing, error) from error
+        raise await connection.unreachable(doing, error) from error
     finally:
         await client.close()
 
