@@ -7,6 +7,7 @@ from typing import Final
 
 from consumer.bootstrap.deletes import make_purge
 from consumer.bootstrap.health import reader_health
+from consumer.bootstrap.keys import make_issued_keys
 from consumer.bootstrap.parts import read_pool
 from consumer.bootstrap.tasks import Tasks
 from consumer.clock import Clock
@@ -15,6 +16,7 @@ from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.base import ProjectionReader
+from consumer.projection.control import Connections
 from consumer.projection.freshness import SqlFreshnessReader
 from consumer.projection.queries import SqlProjectionReader
 from consumer.settings import Settings
@@ -29,6 +31,7 @@ _LONGEST_RETRY: Final = 5.0
 def make_api(
     settings: Settings,
     receiver: Producer | None,
+    writer: Connections | None,
     resources: AsyncExitStack,
     tasks: Tasks,
     *,
@@ -39,7 +42,8 @@ def make_api(
 ) -> tuple[Api, HealthCheck]:
     """The API's parts and how they are; what they open is closed with ``resources``.
 
-    ``receiver`` is the producer that takes deliveries in this process, if one does.
+    ``receiver`` is the producer that takes deliveries in this process, if one does, and ``writer`` the
+    worker's writer, if there is a worker in it.
     """
     pool = read_pool(settings)
     reader = SqlProjectionReader(pool)
@@ -50,7 +54,9 @@ def make_api(
         SqlFreshnessReader(pool), patience=settings.fresh_wait, clock=clock, metrics=metrics, log=log
     )
     tasks.start("freshness", freshness.run(stop))
-    return Api(reader=reader, freshness=freshness, purge=purge), partial(reader_health, reader)
+    keys = make_issued_keys(settings, pool, writer, resources, clock=clock)
+    tasks.start("api keys", keys.run(stop))
+    return Api(reader=reader, freshness=freshness, purge=purge, keys=keys), partial(reader_health, reader)
 
 
 async def _connect(reader: ProjectionReader, stop: asyncio.Event, log: Logger) -> None:

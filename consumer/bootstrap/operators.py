@@ -13,9 +13,11 @@ from consumer.clock import SystemClock
 from consumer.errors import StopError
 from consumer.metrics import Metrics
 from consumer.ops.failed_events import FailedEvents
+from consumer.ops.keys import KeyAdmin
 from consumer.ops.worker_switch import WorkerSwitch
 from consumer.projection.control import OwnConnection, SqlAudit, SqlWorkerControl
 from consumer.projection.finding import EventFinder, SqlEventFinder
+from consumer.projection.keys import SqlKeyStore
 from consumer.settings import Settings
 
 
@@ -73,6 +75,14 @@ async def event_finder(settings: Settings) -> AsyncIterator[EventFinder]:
     """Without the event log. Raises ProjectionUnavailableError, StopError."""
     async with AsyncExitStack() as resources:
         yield SqlEventFinder(await _connected(settings, resources))
+
+
+@asynccontextmanager
+async def key_admin(settings: Settings) -> AsyncIterator[KeyAdmin]:
+    """Without the event log. Raises ProjectionUnavailableError, StopError."""
+    async with AsyncExitStack() as resources:
+        connection = await _connected(settings, resources)
+        yield KeyAdmin(SqlKeyStore(connection), SqlAudit(connection))
 
 
 async def _connected(settings: Settings, resources: AsyncExitStack) -> OwnConnection:

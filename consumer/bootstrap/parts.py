@@ -137,6 +137,8 @@ class Parts:
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._interpret = Interpreter(settings.resolved_projects())
+        self._writer: SqlProjectionWriter | None = None
 
     def producer(self) -> tuple[Producer, SideTask | None]:
         """What takes deliveries, and the task that relays its spool, if it has one."""
@@ -158,17 +160,24 @@ class Parts:
         relay = Relay(spool, kafka, clock=self._clock, metrics=self._metrics, log=self._log)
         return spooling, relay.run
 
+    def writer(self) -> SqlProjectionWriter:
+        """The worker's: one for the process. Control tables in SQLite are written through it too."""
+        if self._writer is None:
+            settings = self._settings
+            if isinstance(settings.projection, SqliteAddress):
+                make_folder(settings.projection.path)
+            address = projection_address(settings)
+            self._writer = SqlProjectionWriter(address, interpret=self._interpret, clock=self._clock)
+        return self._writer
+
     def worker(self) -> Worker:
         """What mirrors the log into the projection."""
         settings = self._settings
-        if isinstance(settings.projection, SqliteAddress):
-            make_folder(settings.projection.path)
-        interpret = Interpreter(settings.resolved_projects())
-        writer = SqlProjectionWriter(projection_address(settings), interpret=interpret, clock=self._clock)
+        writer = self.writer()
         return Worker(
             self._reader(),
             writer,
-            interpret,
+            self._interpret,
             owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
             lease=LEASE_SECONDS,
             clock=self._clock,

@@ -133,6 +133,7 @@ class Service:
         api, health["api"] = make_api(
             self._settings,
             receiver,
+            self._parts.writer() if "worker" in self._roles else None,
             resources,
             self._tasks,
             stop=self._stop,

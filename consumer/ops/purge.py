@@ -4,7 +4,7 @@ Safe to repeat after a failure at any step: what Voucherify has done it answers 
 time, which counts as done, and a second purge of an entry changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from consumer.clock import Clock
@@ -76,8 +76,18 @@ class Purge:
         self._clients = clients
         self._clock = clock
 
-    async def __call__(self, project: str, entry_id: str, *, request_id: str, who: str) -> Purged:
+    async def __call__(
+        self,
+        project: str,
+        entry_id: str,
+        *,
+        request_id: str,
+        who: str,
+        allow: Callable[[str], None],
+    ) -> Purged:
         """Delete the entry with this id, provisional or real, whatever has become of it since.
+
+        ``allow`` is asked with its resource's type before anything is done; what it raises comes through.
 
         Raises:
             DeletesRefusedError, UnknownEntryError: nothing was done.
@@ -95,6 +105,7 @@ class Purge:
         entry = await self._reader.entry(project, entry_id)
         if entry is None:
             raise UnknownEntryError(f"no entry of {project} has the id {entry_id}")
+        allow(entry.key.resource_type)
         if entry.state == "purged":
             return Purged(entry.evidence_event_id, visible=True)
         real_id = entry.entry_id

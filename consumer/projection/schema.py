@@ -6,7 +6,8 @@ from sqlalchemy import MetaData, Table
 
 from consumer.projection import tables
 from consumer.projection.following_tables import generations, removed_entries
+from consumer.projection.key_tables import access_tokens, api_keys
 from consumer.projection.publisher_tables import entries_topics
 
-_IMPORTED: Final[tuple[Table, ...]] = (removed_entries, generations, entries_topics)
+_IMPORTED: Final[tuple[Table, ...]] = (removed_entries, generations, entries_topics, api_keys, access_tokens)
 metadata: Final[MetaData] = tables.metadata

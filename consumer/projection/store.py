@@ -165,4 +165,8 @@ class SqlProjectionWriter:
         return await self._on_thread(bound(self._transaction, work))
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except RuntimeError as error:  # the thread is shut down
+            raise ProjectionUnavailableError(f"{self._database.shown} is closed") from error
+        return await done

@@ -11,6 +11,8 @@ from consumer.web.auth import Credentials
 from consumer.web.contract.describe import DescribedRoute
 from consumer.web.deletion import DELETE_ENTRY, Deletion
 from consumer.web.freshness import FreshCallers, Freshness
+from consumer.web.issued_keys import IssuedKeys
+from consumer.web.tokens import ISSUE_TOKEN, TokenEndpoint
 from consumer.web.trash_bin import LIST_BIN, TrashBin
 
 _ENTRY: Final = "/v1/trash-bin/{entry_id}"
@@ -25,6 +27,8 @@ class Api:
     """None: readers cannot say how fresh an answer has to be."""
     purge: Purge | None = None
     """Deletes entries for good; None mounts no such endpoint."""
+    keys: IssuedKeys | None = None
+    """Created keys and access tokens; None: the settings' keys alone."""
 
 
 def api_routes(api: Api, credentials: Credentials) -> list[Route]:
@@ -35,4 +39,7 @@ def api_routes(api: Api, credentials: Credentials) -> list[Route]:
     if api.purge is not None:
         deletion = Deletion(api.purge, credentials)
         routes.append(DescribedRoute("DELETE", _ENTRY, deletion.delete_entry, DELETE_ENTRY))
+    if api.keys is not None:
+        tokens = TokenEndpoint(credentials, api.keys)
+        routes.append(DescribedRoute("POST", "/v1/oauth/token", tokens.issue, ISSUE_TOKEN))
     return routes

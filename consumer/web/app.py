@@ -57,7 +57,7 @@ def create_app(
         about: facts about the process beside its roles (version, …), for ``/health``.
 
     """
-    credentials = Credentials(projects.values())
+    credentials = Credentials(projects.values(), None if api is None else api.keys)
     routes: list[Route] = [] if api is None else api_routes(api, credentials)
     routes += [*health_routes(HealthRoutes(health, credentials, about, log)), metrics_route(metrics)]
     outside = [] if producer is None else webhook_operations(max_body_bytes)

@@ -1,6 +1,7 @@
 """``DELETE /v1/trash-bin/{id}``: for good, as Voucherify's API does it."""
 
 import math
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -15,6 +16,7 @@ from consumer.ops.purge import (
     UnfinishedPurgeError,
     UnknownEntryError,
 )
+from consumer.types import DELETE_PERMISSIONS, Permission
 from consumer.voucherify.errors import (
     ForbiddenError,
     RateLimitedError,
@@ -54,7 +56,9 @@ class Deletion:
         self._credentials = credentials
 
     async def delete_entry(self, request: Request) -> Response:
-        caller = await self._credentials.authenticate(request.headers)
+        caller = await self._credentials.authenticate(request.headers, scope="trash-bin")
+        if caller.permissions.isdisjoint(DELETE_PERMISSIONS.values()):
+            raise ProblemError(missing_permission())
         entry_id = request.path_params["entry_id"]
         try:
             purged = await self._purge(
@@ -62,6 +66,7 @@ class Deletion:
                 entry_id,
                 request_id=request.state.request_id,
                 who=caller.who,
+                allow=lambda resource_type: caller.require(*_needed(resource_type)),
             )
         except UnknownEntryError:
             raise ProblemError(resource_not_found("bin_entry", entry_id[:_MAX_ID])) from None
@@ -76,6 +81,12 @@ class Deletion:
         response = Response(status_code=HTTPStatus.NO_CONTENT)
         response.raw_headers.append((EVENT_ID_HEADER, header_of_event(purged.event_id)))
         return response
+
+
+def _needed(resource_type: str) -> Iterable[Permission]:
+    """What deleting such an entry takes; of a type that this version does not know: everything."""
+    known = DELETE_PERMISSIONS.get(resource_type)
+    return DELETE_PERMISSIONS.values() if known is None else (known,)
 
 
 def _problem(error: Exception) -> Problem:

@@ -50,6 +50,8 @@ class Frame:
             BinmirrorError: _unavailable,
             Exception: _unexpected,
         }
+        self.routes = tuple(routes)
+        """For tests of what holds on every route."""
         starlette = Starlette(
             routes=routes,
             exception_handlers=handlers,

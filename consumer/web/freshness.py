@@ -22,6 +22,7 @@ from consumer.web.contract.describe import RETRY_HEADER, ErrorAnswer, Parameter
 from consumer.web.errors import ProblemError, RawHeaders
 from consumer.web.event_ids import event_of_header
 from schemas.errors import invalid_header, stale_projection
+from schemas.oauth import Scope
 from schemas.text import MAX_TEXT
 
 MIN_EVENT: Final = b"binmirror-min-event"
@@ -198,9 +199,9 @@ class FreshCallers:
         self._credentials = credentials
         self._freshness = freshness
 
-    async def authenticate(self, headers: Headers) -> Caller:
+    async def authenticate(self, headers: Headers, *, scope: Scope = "api") -> Caller:
         """Raises as ``Credentials.authenticate`` and ``Freshness.demand``."""
-        caller = await self._credentials.authenticate(headers)
+        caller = await self._credentials.authenticate(headers, scope=scope)
         await self._freshness.demand(caller.project.name, headers.raw)
         return caller
 

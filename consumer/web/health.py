@@ -17,6 +17,7 @@ from consumer.web.auth import Credentials
 from consumer.web.contract.describe import (
     INTERNAL,
     UNAUTHORIZED,
+    UNREADABLE,
     Answer,
     Content,
     DescribedRoute,
@@ -25,7 +26,7 @@ from consumer.web.contract.describe import (
     Parameter,
 )
 from schemas.answers import HealthReport, Liveness, NotReady, Readiness
-from schemas.errors import not_found
+from schemas.errors import missing_permission, not_found
 
 CHECK_SECONDS: Final = 3.0
 """A check that takes longer counts as not ready: a load balancer gives up at about that time."""
@@ -186,7 +187,7 @@ _REPORT: Final = Operation(
     name="get_health",
     tag="operations",
     summary="Everything there is to know about the process",
-    text="For people. Always 200, with the credentials of any project.",
+    text="For people. Always 200, with any key, or a token with the scope `api`.",
     answers={
         200: Answer(
             text="How it is.",
@@ -204,7 +205,7 @@ _REPORT: Final = Operation(
             ],
         )
     },
-    errors=(UNAUTHORIZED, INTERNAL),
+    errors=(UNAUTHORIZED, ErrorAnswer(body=missing_permission()), INTERNAL, UNREADABLE),
 )
 
 

@@ -52,7 +52,7 @@ class TrashBin:
         self._credentials = credentials
 
     async def list_entries(self, request: Request) -> Response:
-        caller = await self._credentials.authenticate(request.headers)
+        caller = await self._credentials.authenticate(request.headers, scope="trash-bin")
         caller.require(*READ_PERMISSIONS)
         try:
             query = parse_bin_query(_pairs(request.scope["query_string"]))

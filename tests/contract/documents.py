@@ -9,6 +9,8 @@ from starlette.routing import Route
 from consumer.clock import SystemClock
 from consumer.ops.purge import Purge
 from consumer.types import Health
+from consumer.web.issued_keys import IssuedKeys
+from tests.unit.keykit import NoKeys
 from tests.unit.webkit import FailingReader, ListProducer, Web
 
 
@@ -21,7 +23,10 @@ def whole() -> Web:
     """An application with every route that there can be."""
     producer, reader = ListProducer(), FailingReader(RuntimeError("not asked here"))
     purge = Purge("local", reader=reader, producer=producer, clients={}, clock=SystemClock())
-    return Web(producer, reader, purge=purge, health={"receiver": well, "worker": well, "api": well})
+    keys = IssuedKeys(NoKeys(), SystemClock())
+    return Web(
+        producer, reader, purge=purge, keys=keys, health={"receiver": well, "worker": well, "api": well}
+    )
 
 
 def routes_of(web: Web) -> list[Route]:

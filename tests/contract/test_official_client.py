@@ -8,7 +8,7 @@ import pytest
 from voucherify.api.bin_api import BinApi
 from voucherify.api_client import ApiClient
 from voucherify.configuration import Configuration
-from voucherify.exceptions import BadRequestException, UnauthorizedException
+from voucherify.exceptions import BadRequestException, ForbiddenException, UnauthorizedException
 from voucherify.models.parameter_filters_list_bin import ParameterFiltersListBin
 from voucherify.models.parameter_order_list_bin import ParameterOrderListBin
 
@@ -16,6 +16,7 @@ from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
 from schemas.samples import campaign_deleted
 from tests.unit.binkit import MINUTE, MORNING, filled, vouchers
+from tests.unit.keykit import keyed
 from tests.unit.webkit import Web
 
 List: TypeAlias = Callable[..., Awaitable[Any]]
@@ -168,3 +169,35 @@ async def test_errors(port: int) -> None:
     with pytest.raises(BadRequestException) as bad:
         await asyncio.to_thread(api(port).list_bin_entries, starting_after_id="\x00")
     assert ".starting_after_id" in str(bad.value.body)
+
+
+async def test_access_token(address: str) -> None:
+    """A client configured with an access token alone works, and is told when the token is worth nothing.
+
+    6.1.1 keeps ``access_token`` and never sends it, so the header is set from it.
+    """
+    async with keyed(address) as made, made.web.serve() as served:
+        key = await made.create()
+        token = (await made.bearer(key, "trash-bin"))["Authorization"].removeprefix("Bearer ")
+        configuration = Configuration(host=f"http://127.0.0.1:{served}", access_token=token)
+        client: Any = ApiClient(configuration)
+        with pytest.raises(UnauthorizedException):
+            await asyncio.to_thread(BinApi(client).list_bin_entries)
+        client.set_default_header("Authorization", f"Bearer {configuration.access_token}")
+        page = await asyncio.to_thread(BinApi(client).list_bin_entries, limit=100)
+        assert sorted(names(page)) == ALL
+        await made.revoke(key)
+        made.clock.advance(2)
+        with pytest.raises(UnauthorizedException) as ended:
+            await asyncio.to_thread(BinApi(client).list_bin_entries)
+    assert "invalid_token" in str(ended.value.headers)
+
+
+async def test_missing_permission(address: str) -> None:
+    """A key without the permission raises the client's exception for 403."""
+    async with keyed(address) as made, made.web.serve() as served:
+        key = await made.create("vouchers.read")
+        client = BinApi(ApiClient(Configuration(host=f"http://127.0.0.1:{served}", api_key=key)))
+        with pytest.raises(ForbiddenException) as refused:
+            await asyncio.to_thread(client.list_bin_entries)
+    assert '"key":"missing_required_permission"' in str(refused.value.body)

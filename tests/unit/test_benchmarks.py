@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
         (("worker", "--events", "5000"), ("worker, sqlite into sqlite",)),
         (("projection", "--events", "2000"), ("projection, sqlite",)),
         (("latency", "--rate", "50", "--seconds", "1"), ("all in one, from answer to listed",)),
+        (("authenticate", "--seconds", "0.1"), ("a created key", "an access token")),
         (("memory", "--events", "200"), ("all in one, idle", "all in one, after 200 events")),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,

@@ -13,7 +13,7 @@ _COMPONENT: Final = "#/components/schemas/{model}"
 _CONVERTER: Final = re.compile(r"\{(\w+):\w+\}")
 _REQUEST_ID: Final = "v-0c54493e444b0f61a6"
 _SECURITY: Final[Mapping[Access, list[dict[str, list[str]]]]] = {
-    "credentials": [{"AppId": [], "AppToken": []}],
+    "credentials": [{"AppId": [], "AppToken": []}, {"AccessToken": []}],
     "client": [{"Client": []}],
     "signature": [{"Signature": []}],
     "none": [],

@@ -17,6 +17,7 @@ _ADDRESS: Final = "$BINMIRROR_URL"
 _CREDENTIALS: Final[Mapping[str, str]] = {
     "AppId": '-H "X-App-Id: $APP_ID"',
     "AppToken": '-H "X-App-Token: $APP_TOKEN"',
+    "AccessToken": '-H "Authorization: Bearer $ACCESS_TOKEN"',
     "Signature": '-H "X-Voucherify-Signature: $SIGNATURE"',
     "Client": '-u "$APP_ID:$APP_TOKEN"',
 }

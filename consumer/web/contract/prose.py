@@ -36,6 +36,16 @@ SECURITY_SCHEMES: Final[Mapping[str, Any]] = {
         "name": "X-App-Token",
         "description": "The secret of that API key.",
     },
+    "AccessToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "From `POST /v1/oauth/token`; opens what its key and its scopes open.",
+    },
+    "Client": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "An API key's id and secret as those of an OAuth 2.0 client.",
+    },
     "Signature": {
         "type": "apiKey",
         "in": "header",
