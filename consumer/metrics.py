@@ -192,6 +192,24 @@ class Metrics:
             registry=registry,
         )
         # API
+        self.streams = Gauge(
+            "binmirror_change_streams",
+            "Open streams of changes.",
+            registry=registry,
+        )
+        self.streams_ended = Counter(
+            "binmirror_change_streams_ended_total",
+            "Streams of changes by why they ended: gone (the reader), slow (the reader), expired (its "
+            "cursor), refused (its credentials), shutdown, failed; full: not begun, too many were open.",
+            ["why"],
+            registry=registry,
+        )
+        self.changes_told = Counter(
+            "binmirror_changes_told_total",
+            "Changes told to followers by how: page, stream.",
+            ["how"],
+            registry=registry,
+        )
         self.projection_age = Gauge(
             "binmirror_projection_age_seconds",
             "Since the projection held all of the log, when last looked at; infinite: never yet.",

@@ -102,6 +102,17 @@ def request_timeout(*, request_id: str | None = None) -> ErrorBody:
     )
 
 
+def cursor_expired(details: str, *, request_id: str | None = None) -> ErrorBody:
+    """A follower has to start again."""
+    return ErrorBody(
+        code=410,
+        key="cursor_expired",
+        message="The cursor has expired",
+        details=f"{details}. Forget the copy and start again with after=beginning",
+        request_id=request_id,
+    )
+
+
 def payload_too_large(limit: int, *, request_id: str | None = None) -> ErrorBody:
     """``limit`` in bytes."""
     return ErrorBody(

@@ -16,12 +16,16 @@ from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.base import ProjectionReader
+from consumer.projection.changes import SqlChanges
 from consumer.projection.control import Connections
 from consumer.projection.freshness import SqlFreshnessReader
 from consumer.projection.queries import SqlProjectionReader
 from consumer.settings import Settings
 from consumer.types import HealthCheck
 from consumer.web.api import Api
+from consumer.web.change_feed import ChangeFeed
+from consumer.web.change_stream import StreamRules
+from consumer.web.changes import Following
 from consumer.web.freshness import Freshness
 
 _FIRST_RETRY: Final = 0.2
@@ -56,7 +60,16 @@ def make_api(
     tasks.start("freshness", freshness.run(stop))
     keys = make_issued_keys(settings, pool, writer, resources, clock=clock)
     tasks.start("api keys", keys.run(stop))
-    return Api(reader=reader, freshness=freshness, purge=purge, keys=keys), partial(reader_health, reader)
+    feed = ChangeFeed(changes := SqlChanges(pool), log=log)
+    tasks.start("changes", feed.run(stop))
+    rules = StreamRules(
+        most=settings.streams_max,
+        heartbeat=settings.stream_heartbeat,
+        write_timeout=settings.stream_write_timeout,
+    )
+    following = Following(changes, feed, rules, metrics)
+    api = Api(reader=reader, freshness=freshness, following=following, purge=purge, keys=keys)
+    return api, partial(reader_health, reader)
 
 
 async def _connect(reader: ProjectionReader, stop: asyncio.Event, log: Logger) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from consumer.bootstrap.logs import logging_to_stderr
 from consumer.bootstrap.server import bind
@@ -14,9 +14,13 @@ from consumer.settings import Settings, unknown_variables
 from consumer.types import Role
 
 if sys.platform != "win32":
+    import resource
+
     import uvloop
 
 T = TypeVar("T")
+
+_OPEN_FILES: Final = 65_536
 
 
 def serve(settings: Settings, roles: Sequence[Role]) -> int:
@@ -28,6 +32,7 @@ def serve(settings: Settings, roles: Sequence[Role]) -> int:
 
     """
     settings.require(roles)
+    _allow_connections()
     sock = bind(settings.host, settings.port)
     with sock, logging_to_stderr(level=settings.log_level, form=settings.log_format) as (log, flush):
         for name in unknown_variables():
@@ -40,6 +45,15 @@ def serve(settings: Settings, roles: Sequence[Role]) -> int:
             return await service.run()
 
         return run_async(run())
+
+
+def _allow_connections() -> None:
+    """More open files, as far as the system lets us: each stream of changes keeps its connection."""
+    if sys.platform != "win32":
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

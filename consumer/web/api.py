@@ -8,6 +8,8 @@ from starlette.routing import Route
 from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
 from consumer.web.auth import Credentials
+from consumer.web.change_contract import LIST_CHANGES, STREAM_CHANGES
+from consumer.web.changes import ChangeRoutes, Following
 from consumer.web.contract.describe import DescribedRoute
 from consumer.web.deletion import DELETE_ENTRY, Deletion
 from consumer.web.freshness import FreshCallers, Freshness
@@ -25,6 +27,8 @@ class Api:
     reader: ProjectionReader
     freshness: Freshness | None = None
     """None: readers cannot say how fresh an answer has to be."""
+    following: Following | None = None
+    """None mounts no changes."""
     purge: Purge | None = None
     """Deletes entries for good; None mounts no such endpoint."""
     keys: IssuedKeys | None = None
@@ -36,6 +40,10 @@ def api_routes(api: Api, credentials: Credentials) -> list[Route]:
     readers = credentials if api.freshness is None else FreshCallers(credentials, api.freshness)
     listing = TrashBin(api.reader, readers)
     routes: list[Route] = [DescribedRoute("GET", "/v1/trash-bin", listing.list_entries, LIST_BIN)]
+    if api.following is not None:
+        follow = ChangeRoutes(api.following, credentials, readers)
+        routes.append(DescribedRoute("GET", "/mirror/v1/changes", follow.page, LIST_CHANGES))
+        routes.append(DescribedRoute("GET", "/mirror/v1/changes/stream", follow.stream, STREAM_CHANGES))
     if api.purge is not None:
         deletion = Deletion(api.purge, credentials)
         routes.append(DescribedRoute("DELETE", _ENTRY, deletion.delete_entry, DELETE_ENTRY))

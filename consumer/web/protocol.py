@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
+from starlette.types import Receive
 from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
@@ -167,6 +168,16 @@ class _Cycle(RequestResponseCycle):
         self.message_event.set()
         self.on_response()
         return True
+
+
+def abort(receive: Receive) -> None:
+    """Drop the connection whose request ``receive`` reads, with what its client does not take.
+
+    Closing it would wait for the client; ASGI knows no other way to end an answer.
+    """
+    cycle = getattr(receive, "__self__", None)
+    if isinstance(cycle, RequestResponseCycle):
+        cycle.transport.abort()
 
 
 async def _run(cycle: RequestResponseCycle, app: ASGI3Application, tasks: set[asyncio.Task[None]]) -> None:

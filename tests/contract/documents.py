@@ -1,5 +1,6 @@
 """The application with all roles, and what it says of itself."""
 
+import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,8 +8,15 @@ from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
 from consumer.clock import SystemClock
+from consumer.log import Output, create_log
+from consumer.metrics import Metrics
 from consumer.ops.purge import Purge
+from consumer.projection.changes import SqlChanges
+from consumer.projection.read_pool import ReadPool
 from consumer.types import Health
+from consumer.web.change_feed import ChangeFeed
+from consumer.web.change_stream import StreamRules
+from consumer.web.changes import Following
 from consumer.web.issued_keys import IssuedKeys
 from tests.unit.keykit import NoKeys
 from tests.unit.webkit import FailingReader, ListProducer, Web
@@ -24,8 +32,18 @@ def whole() -> Web:
     producer, reader = ListProducer(), FailingReader(RuntimeError("not asked here"))
     purge = Purge("local", reader=reader, producer=producer, clients={}, clock=SystemClock())
     keys = IssuedKeys(NoKeys(), SystemClock())
+    changes = SqlChanges(ReadPool("sqlite:///never-opened.db"))
+    metrics = Metrics()
+    log = create_log(Output(io.BytesIO()), level="error", console=False)
+    rules = StreamRules(most=1, heartbeat=1.0, write_timeout=1.0)
+    following = Following(changes, ChangeFeed(changes, log=log), rules, metrics)
     return Web(
-        producer, reader, purge=purge, keys=keys, health={"receiver": well, "worker": well, "api": well}
+        producer,
+        reader,
+        purge=purge,
+        following=following,
+        keys=keys,
+        health={"receiver": well, "worker": well, "api": well},
     )
 
 
