@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from benchmarks import latency, memory, receiver, worker
+from benchmarks import latency, memory, receiver, topic, worker
 from benchmarks.table import Row, show
 
 
@@ -23,6 +23,8 @@ def main() -> None:
         partial(worker.measure, "sqlite", "postgres", events=events),
         partial(worker.measure, "kafka", "postgres", events=events),
         partial(latency.measure, rate=500, seconds=20 * share),
+        partial(topic.measure, rate=500, seconds=20 * share),
+        partial(topic.measure_everything, entries=int(1_000_000 * share)),
         partial(memory.measure, events=int(1_000_000 * share)),
     ]
     rows: list[Row] = []

@@ -17,6 +17,11 @@ ROOT = Path(__file__).parent.parent.parent
         (("projection", "--events", "2000"), ("projection, sqlite",)),
         (("latency", "--rate", "50", "--seconds", "1"), ("all in one, from answer to listed",)),
         (("authenticate", "--seconds", "0.1"), ("a created key", "an access token")),
+        pytest.param(
+            ("topic", "--rate", "50", "--seconds", "1", "--entries", "3000"),
+            ("all in one, from answer to a subscriber", "3,000 entries published, again"),
+            marks=pytest.mark.kafka,
+        ),
         (("memory", "--events", "200"), ("all in one, idle", "all in one, after 200 events")),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
