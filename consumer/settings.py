@@ -41,6 +41,7 @@ class ProjectFields(BaseModel):
     voucherify_url: VoucherifyUrl | None = Field(None, examples=["us1.api"])
     voucherify_app_id: Identifier | None = Field(None, examples=["the application id of an API key there"])
     voucherify_app_token: Token | None = Field(None, examples=["the secret key of that API key"])
+    case_sensitive_codes: bool = Field(default=True, examples=["false"])
 
 
 class ProjectSettings(ProjectFields):
@@ -242,6 +243,7 @@ def _project(name: str, fields: ProjectFields) -> Project:
         voucherify_project_id=fields.voucherify_project_id,
         event_types=fields.event_types,
         voucherify=_voucherify(fields),
+        case_sensitive_codes=fields.case_sensitive_codes,
     )
 
 

@@ -88,6 +88,8 @@ class Project:
     """Patterns (fnmatch, case-sensitive) of what is stored."""
     voucherify: VoucherifyAccess | None = None
     """None: Voucherify's own bin is never asked."""
+    case_sensitive_codes: bool = True
+    """Whether Voucherify tells ``SUMMER`` from ``summer`` in this project's codes."""
 
 
 class Health(NamedTuple):

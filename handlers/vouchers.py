@@ -11,9 +11,6 @@ def deleted(event: Event) -> tuple[Change, ...]:
     data = event.data
     if not isinstance(data, WebhookData) or event.resource_id is None:
         return ()
-    parent = data.voucher.get("campaign_id") if data.voucher else None
-    if not parent and data.campaign:
-        parent = data.campaign.get("id")
     change = Change(
         key=ResourceKey(event.project, "voucher", event.resource_id),
         state="deleted",
@@ -24,11 +21,19 @@ def deleted(event: Event) -> tuple[Change, ...]:
         fields=Fields(
             created_at=event.occurred_at,
             resource_name=event.resource_name or event.resource_id,
-            resource_parent_id=parent or None,
+            resource_parent_id=campaign_of(data),
             deleted_by_user_id=deleted_by(event),
         ),
     )
     return (change,)
+
+
+def campaign_of(data: WebhookData) -> str | None:
+    """The id of the voucher's campaign, as an event of the voucher tells it."""
+    parent = data.voucher.get("campaign_id") if data.voucher else None
+    if not parent and data.campaign:
+        parent = data.campaign.get("id")
+    return parent or None
 
 
 def recorded(_event: Event) -> tuple[Change, ...]:

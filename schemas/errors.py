@@ -12,6 +12,14 @@ class InvalidQuery(ValueError):  # noqa: N818 - named as the answer's key names 
         self.details = details
 
 
+class InvalidPayload(ValueError):  # noqa: N818 - named as the answer's key names it
+    """A request's body cannot be understood. ``details`` names the field and says what is wrong."""
+
+    def __init__(self, *, details: str) -> None:
+        super().__init__(details)
+        self.details = details
+
+
 class ErrorBody(BaseModel):
     """An error's body. Fields that have nothing to say are left out."""
 
@@ -44,6 +52,12 @@ def invalid_query_params(details: str, *, request_id: str | None = None) -> Erro
 def invalid_header(details: str, *, request_id: str | None = None) -> ErrorBody:
     return ErrorBody(
         code=400, key="invalid_header", message="Invalid header", details=details, request_id=request_id
+    )
+
+
+def invalid_payload(details: str, *, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=400, key="invalid_payload", message="Invalid payload", details=details, request_id=request_id
     )
 
 

@@ -49,6 +49,23 @@ def voucher_deleted(
     )
 
 
+def voucher_alive(
+    *,
+    event_type: str = "voucher.created",
+    code: str | None,
+    voucher_id: str,
+    event_id: str = "",
+    campaign_id: str | None = None,
+    occurred_at: Micros = OCCURRED_AT,
+) -> bytes:
+    """``voucher.created`` or ``voucher.updated``."""
+    data = {
+        "voucher": _voucher(voucher_id, code, campaign_id),
+        "campaign": None if campaign_id is None else _campaign_of_voucher(campaign_id),
+    }
+    return _envelope(event_type, data, event_id or fresh_id("evvou_"), "", "proj_sample", occurred_at)
+
+
 def campaign_deleted(
     *,
     name: str = "Loyalty Spring",

@@ -27,3 +27,14 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+def folded(text: str) -> str:
+    """``text`` with A to Z in lower case: what ``lower()`` does in SQLite, and in PostgreSQL by code point.
+
+    Other letters stay as they are: databases and Unicode versions do not agree about them.
+    """
+    return text.lower() if text.isascii() else text.translate(_LOWER)

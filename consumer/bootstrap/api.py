@@ -19,6 +19,7 @@ from consumer.projection.base import ProjectionReader
 from consumer.projection.changes import SqlChanges
 from consumer.projection.control import Connections
 from consumer.projection.freshness import SqlFreshnessReader
+from consumer.projection.lookups import SqlLookups
 from consumer.projection.queries import SqlProjectionReader
 from consumer.settings import Settings
 from consumer.types import HealthCheck
@@ -68,7 +69,14 @@ def make_api(
         write_timeout=settings.stream_write_timeout,
     )
     following = Following(changes, feed, rules, metrics)
-    api = Api(reader=reader, freshness=freshness, following=following, purge=purge, keys=keys)
+    api = Api(
+        reader=reader,
+        freshness=freshness,
+        following=following,
+        purge=purge,
+        keys=keys,
+        lookups=SqlLookups(pool),
+    )
     return api, partial(reader_health, reader)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from consumer.projection.engines import Kind
 from consumer.projection.tables import LISTED, NOT_LISTED, OTHER_PROVISIONAL, bin_entries
 from schemas.events import RESOURCE_TYPES
+from schemas.text import folded
 from schemas.trash_bin import Condition, FilterKey, Filters
 
 _table = bin_entries.c
@@ -92,7 +93,7 @@ def _holds(  # noqa: PLR0911 - one return for each operator
 
 
 def _is_one_of(project: str, key: FilterKey, values: tuple[str, ...]) -> ColumnElement[bool]:
-    # Beside what was asked for, two keys say what lets an index find it.
+    # Beside what was asked for, three keys say what lets an index find it.
     wanted = _COLUMNS[key].in_(values)
     if key == "id":
         same = bin_entries.alias("same").c
@@ -109,6 +110,8 @@ def _is_one_of(project: str, key: FilterKey, values: tuple[str, ...]) -> ColumnE
         return and_(
             wanted, _table.resource_type.in_([literal_column(f"'{name}'") for name in RESOURCE_TYPES])
         )
+    if key == "resource_name":
+        return and_(wanted, func.lower(_table.resource_name).in_(sorted({folded(text) for text in values})))
     return wanted
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import TEXT
@@ -29,6 +30,8 @@ LISTED: Final = "state IN ('deleted', 'in_bin')"
 NOT_LISTED: Final = "state NOT IN ('deleted', 'in_bin')"
 OTHER_PROVISIONAL: Final = "provisional_id <> sort_key"
 TROUBLED: Final = "status IN ('failed', 'discarded')"
+SIGHTING: Final = "type IN ('voucher.created', 'voucher.updated') AND status IN ('applied', 'ignored')"
+"""Events that show a voucher alive."""
 
 bin_entries: Final = Table(
     "bin_entries",
@@ -84,7 +87,11 @@ Index(
     sqlite_where=text("entry_id IS NOT NULL"),
     postgresql_where=text("entry_id IS NOT NULL"),
 )
-Index("bin_entries_resource_name", bin_entries.c.project, bin_entries.c.resource_name)
+Index(
+    "bin_entries_folded_name",  # a code or name, whether or not the project tells upper from lower case
+    bin_entries.c.project,
+    func.lower(bin_entries.c.resource_name),
+)
 Index(
     "bin_entries_resource_parent_id",
     bin_entries.c.project,
@@ -139,6 +146,13 @@ Index(
     events.c.resource_type,
     sqlite_where=text("resource_id IS NOT NULL"),
     postgresql_where=text("resource_id IS NOT NULL"),
+)
+Index(
+    "events_sighted_name",  # the vouchers seen alive under a code
+    events.c.project,
+    func.lower(events.c.resource_name),
+    sqlite_where=text(SIGHTING),
+    postgresql_where=text(SIGHTING),
 )
 
 checkpoints: Final = Table(

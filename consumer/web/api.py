@@ -7,13 +7,17 @@ from starlette.routing import Route
 
 from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
-from consumer.web.auth import Credentials
+from consumer.projection.lookups_base import LookupReader
+from consumer.web.auth import Authenticates, Credentials
 from consumer.web.change_contract import LIST_CHANGES, STREAM_CHANGES
 from consumer.web.changes import ChangeRoutes, Following
 from consumer.web.contract.describe import DescribedRoute
 from consumer.web.deletion import DELETE_ENTRY, Deletion
 from consumer.web.freshness import FreshCallers, Freshness
 from consumer.web.issued_keys import IssuedKeys
+from consumer.web.lean import LeanRoute
+from consumer.web.lookup_contract import LOOK_UP_MANY, LOOK_UP_VOUCHER
+from consumer.web.lookups import LOOKUPS_PATH, VOUCHER_PATH, Lookups
 from consumer.web.tokens import ISSUE_TOKEN, TokenEndpoint
 from consumer.web.trash_bin import LIST_BIN, TrashBin
 
@@ -33,11 +37,13 @@ class Api:
     """Deletes entries for good; None mounts no such endpoint."""
     keys: IssuedKeys | None = None
     """Created keys and access tokens; None: the settings' keys alone."""
+    lookups: LookupReader | None = None
+    """None mounts no lookups."""
 
 
 def api_routes(api: Api, credentials: Credentials) -> list[Route]:
     """The routes that need credentials."""
-    readers = credentials if api.freshness is None else FreshCallers(credentials, api.freshness)
+    readers = _readers(api, credentials)
     listing = TrashBin(api.reader, readers)
     routes: list[Route] = [DescribedRoute("GET", "/v1/trash-bin", listing.list_entries, LIST_BIN)]
     if api.following is not None:
@@ -50,4 +56,21 @@ def api_routes(api: Api, credentials: Credentials) -> list[Route]:
     if api.keys is not None:
         tokens = TokenEndpoint(credentials, api.keys)
         routes.append(DescribedRoute("POST", "/v1/oauth/token", tokens.issue, ISSUE_TOKEN))
+    if api.lookups is not None:
+        lookups = Lookups(api.lookups, _readers(api, credentials))
+        routes.append(DescribedRoute("POST", LOOKUPS_PATH, lookups.lookups, LOOK_UP_MANY))
     return routes
+
+
+def lean_routes(api: Api, credentials: Credentials) -> list[LeanRoute]:
+    """Those that are asked thousands of times a second."""
+    if api.lookups is None:
+        return []
+    return [
+        LeanRoute(VOUCHER_PATH, Lookups(api.lookups, _readers(api, credentials)).voucher, LOOK_UP_VOUCHER)
+    ]
+
+
+def _readers(api: Api, credentials: Credentials) -> Authenticates:
+    """What knows the callers that read: with it they may say how fresh an answer has to be."""
+    return credentials if api.freshness is None else FreshCallers(credentials, api.freshness)

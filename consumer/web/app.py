@@ -3,7 +3,7 @@
 The application holds no resources: whoever makes it starts and stops what it is given.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from starlette.routing import Route
@@ -14,11 +14,13 @@ from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.types import HealthCheck, Project, Role
-from consumer.web.api import Api, api_routes
+from consumer.web.api import Api, api_routes, lean_routes
 from consumer.web.auth import Credentials
+from consumer.web.contract.openapi import Documented
 from consumer.web.contract.routes import contract_routes
 from consumer.web.frame import Frame
 from consumer.web.health import HealthRoutes, health_routes
+from consumer.web.lean import LeanRoute
 from consumer.web.metrics import metrics_route
 from consumer.web.receiver import Receiver
 from consumer.web.targets import PREFIX
@@ -59,11 +61,11 @@ def create_app(
     """
     credentials = Credentials(projects.values(), None if api is None else api.keys)
     routes: list[Route] = [] if api is None else api_routes(api, credentials)
+    lean = [] if api is None else lean_routes(api, credentials)
     routes += [*health_routes(HealthRoutes(health, credentials, about, log)), metrics_route(metrics)]
-    outside = [] if producer is None else webhook_operations(max_body_bytes)
-    routes += contract_routes(routes, list(outside), about)
-    freshness = None if api is None else api.freshness
-    frame = Frame(routes, freshness=freshness, metrics=metrics, clock=clock, log=log)
+    routes += contract_routes(routes, _beside(producer, lean, max_body_bytes), about)
+    fresh = None if api is None else api.freshness
+    frame = Frame(routes, freshness=fresh, metrics=metrics, clock=clock, log=log, lean=lean)
     if producer is None:
         return frame
     receiver = Receiver(
@@ -77,6 +79,12 @@ def create_app(
         shutting_down=shutting_down,
     )
     return _Beside(receiver, frame)
+
+
+def _beside(producer: Producer | None, lean: Sequence[LeanRoute], max_body_bytes: int) -> list[Documented]:
+    """What is described, but is no route of Starlette's."""
+    webhooks = () if producer is None else webhook_operations(max_body_bytes)
+    return [*webhooks, *(route.documented for route in lean)]
 
 
 class _Beside:

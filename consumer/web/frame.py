@@ -17,6 +17,7 @@ from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.web.errors import REQUEST_ID_HEADER, RETRY_AFTER, Problem, ProblemError, new_request_id
 from consumer.web.freshness import Freshness
+from consumer.web.lean import UNAVAILABLE, LeanRoute
 from schemas.errors import internal_error, method_not_allowed, not_found, service_unavailable
 
 _HEADERS: Final = (
@@ -38,8 +39,10 @@ class Frame:
         metrics: Metrics,
         clock: Clock,
         log: Logger,
+        lean: Sequence[LeanRoute] = (),
     ) -> None:
         self._freshness = freshness
+        self._lean = tuple((route.prefix, route) for route in lean)
         self._metrics = metrics
         self._clock = clock
         self._log = log
@@ -80,7 +83,7 @@ class Frame:
 
         failure: Exception | None = None
         try:
-            await self._app(scope, receive, send_framed)
+            await self._app_for(scope["path"])(scope, receive, send_framed)
         except Exception as error:  # noqa: BLE001 - answered with 500 further in, and logged below
             failure = error
         finally:
@@ -99,6 +102,12 @@ class Frame:
                 reason=str(reason),
                 **({} if isinstance(reason, BinmirrorError) else {"exc_info": reason}),
             )
+
+    def _app_for(self, path: str) -> ASGIApp:
+        for prefix, route in self._lean:
+            if path.startswith(prefix):
+                return route
+        return self._app
 
 
 def _reads(scope: Scope) -> bool:
@@ -130,7 +139,7 @@ async def _http_exception(request: Request, error: HTTPException) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     request.state.failure = error
-    return _answer(request, Problem(service_unavailable("The bin cannot be read now."), RETRY_AFTER))
+    return _answer(request, Problem(service_unavailable(UNAVAILABLE), RETRY_AFTER))
 
 
 async def _unexpected(request: Request, _: Exception) -> Response:

@@ -254,7 +254,7 @@ def plan(address: str, statement: Select[tuple[object, ...]]) -> str:
         (BinQuery(limit=100, order="-id"), None, "bin_entries_listed"),
         (BinQuery(), AFTER, "bin_entries_listed"),
         (BinQuery(order="-id"), AFTER, "bin_entries_listed"),
-        (BinQuery(filters=BY_NAME), None, "bin_entries_resource_name"),
+        (BinQuery(filters=BY_NAME), None, "bin_entries_folded_name"),
         (BinQuery(filters=BY_ID), None, "bin_entries_entry_id"),
         (BinQuery(filters=BY_RESOURCE), None, "bin_entries_pkey"),
     ],

@@ -18,8 +18,9 @@ from consumer.web.change_feed import ChangeFeed
 from consumer.web.change_stream import StreamRules
 from consumer.web.changes import Following
 from consumer.web.issued_keys import IssuedKeys
+from consumer.web.lean import LeanRoute
 from tests.unit.keykit import NoKeys
-from tests.unit.webkit import FailingReader, ListProducer, Web
+from tests.unit.webkit import FailingLookups, FailingReader, ListProducer, Web
 
 
 async def well() -> Health:
@@ -43,6 +44,7 @@ def whole() -> Web:
         purge=purge,
         following=following,
         keys=keys,
+        lookups=FailingLookups(RuntimeError("not asked here")),
         health={"receiver": well, "worker": well, "api": well},
     )
 
@@ -51,6 +53,12 @@ def routes_of(web: Web) -> list[Route]:
     """Those of the application, webhooks aside."""
     app: Any = web.app
     return list(app._frame._app.routes)
+
+
+def lean_routes_of(web: Web) -> list[LeanRoute]:
+    """Those without Starlette around them."""
+    app: Any = web.app
+    return [route for _, route in app._frame._lean]
 
 
 async def document_of(web: Web, path: str = "/openapi.json") -> Any:

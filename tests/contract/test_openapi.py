@@ -13,7 +13,7 @@ from consumer.web.contract.describe import DescribedRoute
 from handlers.changes import Entry, Fields, ResourceKey
 from schemas.answers import TrashBinPage
 from schemas.trash_bin import render_page
-from tests.contract.documents import check, document_of, operations_of, routes_of, whole
+from tests.contract.documents import check, document_of, lean_routes_of, operations_of, routes_of, whole
 from tests.unit.test_error_shape import failing
 from tests.unit.webkit import DATA, ListProducer, Web
 
@@ -41,6 +41,7 @@ async def test_every_route_is_there(document: Any) -> None:
         for route in routes_of(web)
         if isinstance(route, DescribedRoute)
     }
+    paths |= {("GET", route.path) for route in lean_routes_of(web)}
     webhooks = {
         ("POST", f"/webhooks/voucherify{end}") for end in ("", "/{project}", "/{project}/{event_name}")
     }

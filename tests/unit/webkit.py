@@ -19,6 +19,7 @@ from consumer.log import Output, create_log
 from consumer.metrics import Metrics
 from consumer.ops.purge import Purge
 from consumer.projection.base import EventQuery, EventRow, Page, ProjectionInfo, ProjectionReader
+from consumer.projection.lookups_base import CodeAsk, Known, ResourceAsk
 from consumer.types import HealthCheck, NewRecord, Position, Project, Role
 from consumer.web.api import Api
 from consumer.web.app import create_app
@@ -202,6 +203,17 @@ class FailingReader:
 
     async def stop(self) -> None:
         """Nothing to close."""
+
+
+class FailingLookups:
+    """Lookups that find no projection."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def look_up(self, project: str, asks: Sequence[CodeAsk | ResourceAsk]) -> Sequence[Known]:
+        del project, asks
+        raise self._error
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

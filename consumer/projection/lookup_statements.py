@@ -1,0 +1,142 @@
+"""The lookups' statements, as text: they run thousands of times a second, each for many codes."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from threading import local
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from consumer.projection.engines import Kind
+from consumer.projection.payloads import PayloadCodec
+from consumer.projection.rows import ENTRY_COLUMNS, entry_of
+from consumer.projection.tables import SIGHTING
+from handlers.changes import Entry
+from handlers.verdicts import Sighting
+from handlers.vouchers import campaign_of
+from schemas.events import Delivery
+from schemas.webhooks import WebhookData, read_event
+
+_BY_CODE: Final = (
+    "SELECT {entry} FROM bin_entries {by_code} "
+    "WHERE project = {project} AND lower(resource_name) {one_of} AND resource_type = 'voucher'"
+)
+_BY_ID: Final = (
+    "SELECT {entry} FROM bin_entries "
+    "WHERE project = {project} AND resource_type = {type} AND resource_id {one_of}"
+)
+# The newest of each voucher and name; of two at the same time that with the greater id, whichever came first.
+_NEWEST: Final = (
+    "SELECT resource_id, resource_name, event_id, at FROM ("
+    "SELECT resource_id, resource_name, event_id, at, row_number() OVER ("
+    "PARTITION BY resource_id, resource_name ORDER BY at DESC, event_id DESC) AS place FROM ("
+    "SELECT resource_id, resource_name, event_id, "
+    "CASE WHEN occurred_at < received_at THEN occurred_at ELSE received_at END AS at "
+    "FROM events {by} WHERE project = {project} AND {which} AND {sighting}"
+    ") AS sightings) AS placed WHERE place = 1"
+)
+_PAYLOADS: Final = (
+    "SELECT event_id, type, received_at, payload FROM events WHERE project = {project} AND event_id {one_of}"
+)
+
+
+class Looker:
+    """Asks one kind of database. Safe for use on several threads."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._as_list = json.dumps if kind == "sqlite" else list
+        words = _ON_SQLITE if kind == "sqlite" else _ON_POSTGRES
+        self._by_code = _BY_CODE.format(**words)
+        self._by_id = _BY_ID.format(**words)
+        which = "lower(resource_name) {one_of}".format(**words)
+        self._seen_by_code = _NEWEST.format(by=words["by_sighted"], which=which, **words)
+        which = "resource_type = 'voucher' AND resource_id {one_of}".format(**words)
+        self._seen_by_id = _NEWEST.format(by=words["by_resource"], which=which, **words)
+        self._payloads = _PAYLOADS.format(**words)
+        self._codecs = local()
+
+    def entries_by_code(self, connection: Connection, project: str, codes: Collection[str]) -> list[Entry]:
+        """Of vouchers with a name that folds to one of ``codes``."""
+        return [entry_of(row) for row in self._rows(connection, self._by_code, (project,), codes)]
+
+    def entries_by_id(
+        self, connection: Connection, project: str, keys: Collection[tuple[str, str]]
+    ) -> list[Entry]:
+        """By resource type and id."""
+        by_type: dict[str, list[str]] = {}
+        for resource_type, resource_id in keys:
+            by_type.setdefault(resource_type, []).append(resource_id)
+        return [
+            entry_of(row)
+            for resource_type, ids in by_type.items()
+            for row in self._rows(connection, self._by_id, (project, resource_type), ids)
+        ]
+
+    def sightings_by_code(
+        self, connection: Connection, project: str, codes: Collection[str]
+    ) -> list[tuple[str, str, Sighting]]:
+        """The voucher's id, its name, and when it was last seen alive under it."""
+        return list(self._sightings(connection, self._seen_by_code, project, codes))
+
+    def sightings_by_id(
+        self, connection: Connection, project: str, ids: Collection[str]
+    ) -> list[tuple[str, str, Sighting]]:
+        """The same by the vouchers' ids."""
+        return list(self._sightings(connection, self._seen_by_id, project, ids))
+
+    def campaigns_in_events(
+        self, connection: Connection, project: str, event_ids: Collection[str]
+    ) -> Mapping[str, str]:
+        """Event id → the campaign that the event of a voucher names, if it names one."""
+        found: dict[str, str] = {}
+        for event_id, event_type, received_at, payload in self._rows(
+            connection, self._payloads, (project,), event_ids
+        ):
+            body = self._codec.unpack(bytes(payload))
+            data = read_event(Delivery(project, "voucherify", event_type, received_at, body)).data
+            campaign = campaign_of(data) if isinstance(data, WebhookData) else None
+            if campaign is not None:
+                found[event_id] = campaign
+        return found
+
+    @property
+    def _codec(self) -> PayloadCodec:
+        if not hasattr(self._codecs, "mine"):
+            self._codecs.mine = PayloadCodec()
+        codec: PayloadCodec = self._codecs.mine
+        return codec
+
+    def _sightings(
+        self, connection: Connection, statement: str, project: str, values: Collection[str]
+    ) -> Iterator[tuple[str, str, Sighting]]:
+        for resource_id, name, event_id, at in self._rows(connection, statement, (project,), values):
+            yield resource_id, name, Sighting(event_id, at)
+
+    def _rows(
+        self, connection: Connection, statement: str, first: tuple[str, ...], values: Collection[str]
+    ) -> list[Any]:
+        if not values:
+            return []
+        parameters = (*first, self._as_list(list(values)))
+        return list(connection.exec_driver_sql(statement, parameters).all())
+
+
+_ALWAYS: Final = {"entry": ", ".join(ENTRY_COLUMNS[:-2]), "sighting": SIGHTING}
+_ON_SQLITE: Final = {
+    **_ALWAYS,
+    "project": "?",
+    "type": "?",
+    "one_of": "IN (SELECT value FROM json_each(?))",
+    "by_code": "INDEXED BY bin_entries_folded_name",
+    "by_sighted": "INDEXED BY events_sighted_name",
+    "by_resource": "INDEXED BY events_resource",
+}
+_ON_POSTGRES: Final = {
+    **_ALWAYS,
+    "project": "%s",
+    "type": "%s",
+    "one_of": "= ANY(%s)",
+    "by_code": "",
+    "by_sighted": "",
+    "by_resource": "",
+}

@@ -1,0 +1,196 @@
+"""Lookups on SQLite and PostgreSQL: all that are asked at one moment share one visit to the database."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from consumer.projection.lookup_statements import Looker
+from consumer.projection.lookups_base import CodeAsk, Known, ResourceAsk
+from consumer.projection.read_pool import ReadPool
+from handlers.changes import Entry
+from handlers.verdicts import Bearer, Sighting, newest_first
+from schemas.text import folded, is_storable
+
+_MOST: Final = 1_000
+"""Asks that one visit answers, unless a single caller has more."""
+_AT_ONCE: Final = 2
+"""Visits at the same time. While they last, what is asked gathers: more of them would rather get into
+each other's way than be faster, and leave no thread to others who read."""
+
+_NOBODY: Final = Known((), {})
+
+
+class _Asked(NamedTuple):
+    """One call, waiting for its answers."""
+
+    project: str
+    asks: Sequence[CodeAsk | ResourceAsk]
+    answer: asyncio.Future[Sequence[Known]]
+
+
+class SqlLookups:
+    """See ``LookupReader``. The pool is started and stopped by whoever owns it."""
+
+    def __init__(self, pool: ReadPool) -> None:
+        self._pool = pool
+        self._looker = Looker(pool.kind)
+        self._waiting: deque[_Asked] = deque()
+        self._visits: set[asyncio.Task[None]] = set()
+        self._called = False
+
+    async def look_up(self, project: str, asks: Sequence[CodeAsk | ResourceAsk]) -> Sequence[Known]:
+        answer: asyncio.Future[Sequence[Known]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Asked(project, asks, answer))
+        self._call()
+        return await answer
+
+    def _visit(self) -> None:
+        """Answer what was asked in this turn of the event loop."""
+        self._called = False
+        batch: list[_Asked] = []
+        room = _MOST
+        while self._waiting and (not batch or len(self._waiting[0].asks) <= room):
+            asked = self._waiting.popleft()
+            if not asked.answer.done():
+                batch.append(asked)
+                room -= len(asked.asks)
+        if batch:
+            task = asyncio.get_running_loop().create_task(self._answer(batch), name="lookups")
+            self._visits.add(task)
+            task.add_done_callback(self._visited)
+        self._call()
+
+    def _call(self) -> None:
+        if self._waiting and not self._called and len(self._visits) < _AT_ONCE:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._visit)
+
+    def _visited(self, task: asyncio.Task[None]) -> None:
+        self._visits.discard(task)
+        self._call()
+
+    async def _answer(self, batch: Sequence[_Asked]) -> None:
+        waiting = [asked.answer for asked in batch]
+        try:
+            found = await self._pool.read(lambda connection: self._look(connection, batch))
+        except Exception as error:  # noqa: BLE001 - raised where the answers are awaited
+            for answer in waiting:
+                if not answer.done():
+                    answer.set_exception(error)
+        else:
+            for answer, known in zip(waiting, found, strict=True):
+                if not answer.done():
+                    answer.set_result(known)
+        finally:
+            for answer in waiting:
+                answer.cancel()
+
+    # On the pool's threads
+
+    def _look(self, connection: Connection, batch: Sequence[_Asked]) -> list[Sequence[Known]]:
+        by_project: dict[str, list[CodeAsk | ResourceAsk]] = defaultdict(list)
+        for asked in batch:
+            by_project[asked.project] += asked.asks
+        known = {
+            project: iter(_known(self._looker, connection, project, asks))
+            for project, asks in by_project.items()
+        }
+        return [[next(known[asked.project]) for _ in asked.asks] for asked in batch]
+
+
+def _known(
+    looker: Looker, connection: Connection, project: str, asks: Sequence[CodeAsk | ResourceAsk]
+) -> list[Known]:
+    codes = {folded(ask.code) for ask in asks if isinstance(ask, CodeAsk) and is_storable(ask.code)}
+    ids = {
+        (ask.resource_type, ask.resource_id)
+        for ask in asks
+        if isinstance(ask, ResourceAsk) and is_storable(ask.resource_id)
+    }
+    hints = {ask.campaign_id for ask in asks if ask.campaign_id is not None and is_storable(ask.campaign_id)}
+    found = _Found(looker, connection, project)
+    found.find(codes, ids, hints)
+    return [found.known(ask) for ask in asks]
+
+
+class _Found:
+    """What the database has of all asks of a visit, for one project."""
+
+    def __init__(self, looker: Looker, connection: Connection, project: str) -> None:
+        self._looker = looker
+        self._connection = connection
+        self._project = project
+        self._bearers: dict[tuple[str, str], Bearer] = {}
+        self._names: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        """Folded code → code → the ids of the vouchers that bore it."""
+        self._campaigns: dict[str, Entry] = {}
+
+    def find(self, codes: set[str], ids: set[tuple[str, str]], hints: set[str]) -> None:
+        look, at = self._looker, (self._connection, self._project)
+        entries = _by_resource(look.entries_by_code(*at, codes))
+        names = [(entry.fields.resource_name, key[1]) for key, entry in entries.items() if entry.fields]
+        vouchers = {resource_id for resource_type, resource_id in ids if resource_type == "voucher"}
+        seen = look.sightings_by_code(*at, codes)
+        names += [(name, resource_id) for resource_id, name, _ in seen]
+        seen += look.sightings_by_id(*at, vouchers)
+        sightings: dict[str, tuple[str, Sighting]] = {}
+        for resource_id, name, sighting in seen:
+            held = sightings.get(resource_id)
+            if held is None or (sighting.at, sighting.event_id) > (held[1].at, held[1].event_id):
+                sightings[resource_id] = (name, sighting)
+        for name, resource_id in names:
+            self._names[folded(name)][name].add(resource_id)
+        wanted = ids | {("voucher", resource_id) for resource_id in sightings}
+        wanted |= {("campaign", campaign_id) for campaign_id in hints}
+        more = look.entries_by_id(*at, wanted - entries.keys())
+        entries |= _by_resource(more)
+        self._put_together(entries, sightings)
+        self._campaigns = {key[1]: entry for key, entry in entries.items() if key[0] == "campaign"}
+        of_bearers = {bearer.campaign_id for bearer in self._bearers.values() if bearer.campaign_id}
+        missing = {("campaign", each) for each in of_bearers - hints} - entries.keys()
+        self._campaigns |= {entry.key[2]: entry for entry in look.entries_by_id(*at, missing)}
+
+    def known(self, ask: CodeAsk | ResourceAsk) -> Known:
+        if isinstance(ask, ResourceAsk):
+            bearer = self._bearers.get((ask.resource_type, ask.resource_id))
+            return Known([] if bearer is None else [bearer], self._campaigns)
+        if not is_storable(ask.code):
+            return _NOBODY
+        by_name = self._names.get(folded(ask.code), {})
+        same = by_name.get(ask.code, set()) if ask.case_sensitive else set().union(*by_name.values())
+        return Known(newest_first([self._bearers["voucher", each] for each in same]), self._campaigns)
+
+    def _put_together(
+        self, entries: Mapping[tuple[str, str], Entry], sightings: Mapping[str, tuple[str, Sighting]]
+    ) -> None:
+        without_campaign = {
+            sighting.event_id: resource_id
+            for resource_id, (_, sighting) in sightings.items()
+            if _parent(entries.get(("voucher", resource_id))) is None
+        }
+        campaigns = self._looker.campaigns_in_events(self._connection, self._project, without_campaign.keys())
+        told = {without_campaign[event_id]: campaign for event_id, campaign in campaigns.items()}
+        for resource_type, resource_id in [*entries, *(("voucher", each) for each in sightings)]:
+            entry = entries.get((resource_type, resource_id))
+            name, seen = (
+                sightings.get(resource_id, (None, None)) if resource_type == "voucher" else (None, None)
+            )
+            self._bearers[resource_type, resource_id] = Bearer(
+                resource_type,
+                resource_id,
+                entry.fields.resource_name if entry is not None and entry.fields is not None else name,
+                entry,
+                seen,
+                _parent(entry) or told.get(resource_id) if resource_type == "voucher" else None,
+            )
+
+
+def _parent(entry: Entry | None) -> str | None:
+    return None if entry is None or entry.fields is None else entry.fields.resource_parent_id
+
+
+def _by_resource(entries: Iterable[Entry]) -> dict[tuple[str, str], Entry]:
+    return {(entry.key.resource_type, entry.key.resource_id): entry for entry in entries}

@@ -1,0 +1,100 @@
+"""``GET /mirror/v1/vouchers/{code}`` and ``POST /mirror/v1/lookups``: is it dead?"""
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from consumer.projection.lookups_base import CodeAsk, Known, LookupReader, ResourceAsk
+from consumer.types import Permission
+from consumer.web.auth import Authenticates, Caller
+from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
+from consumer.web.errors import ProblemError
+from consumer.web.lean import Answer
+from consumer.web.lookup_answers import lookup_view, lookups_json
+from consumer.web.parameters import Parameters
+from schemas.errors import (
+    InvalidPayload,
+    invalid_payload,
+    invalid_query_params,
+    not_found,
+    payload_too_large,
+    request_timeout,
+)
+from schemas.lookups import MAX_BODY, CodeLookup, ResourceLookup, parse_lookups
+
+VOUCHER_PATH: Final = "/mirror/v1/vouchers/{code}"
+LOOKUPS_PATH: Final = "/mirror/v1/lookups"
+
+_PREFIX: Final = VOUCHER_PATH.partition("{")[0].encode()
+_BODY_SECONDS: Final = 10.0
+_READ: Final[dict[str, Permission]] = {
+    "voucher": "vouchers.read",
+    "campaign": "campaigns.read",
+    "product": "products.read",
+    "sku": "products.read",
+}
+"""By resource type."""
+_KNOWN: Final = ("campaign_id",)
+
+
+class Lookups:
+    """The endpoints."""
+
+    def __init__(self, reader: LookupReader, credentials: Authenticates) -> None:
+        self._reader = reader
+        self._credentials = credentials
+
+    async def voucher(self, scope: Scope) -> Answer:
+        """One code. Always 200 for a code, whatever it is."""
+        caller = await self._credentials.authenticate(Headers(raw=scope["headers"]))
+        caller.require("vouchers.read")
+        campaign_id = None
+        if scope["query_string"]:
+            parameters = Parameters(scope["query_string"], _KNOWN)
+            campaign_id = parameters.text("campaign_id")
+        ask = CodeAsk(_code(scope["raw_path"]), caller.project.case_sensitive_codes, campaign_id)
+        (known,) = await self._reader.look_up(caller.project.name, [ask])
+        return Answer(lookup_view(ask, known).model_dump_json().encode())
+
+    async def lookups(self, request: Request) -> Response:
+        """Many codes and ids."""
+        caller = await self._credentials.authenticate(request.headers)
+        try:
+            body = await read_body(request.receive, limit=MAX_BODY, seconds=_BODY_SECONDS)
+            asked = parse_lookups(body)
+        except InvalidPayload as error:
+            raise ProblemError(invalid_payload(error.details)) from None
+        except BodyTooLargeError:
+            raise ProblemError(payload_too_large(MAX_BODY), ((b"connection", b"close"),)) from None
+        except (SlowSenderError, ClientGoneError):
+            raise ProblemError(request_timeout(), ((b"connection", b"close"),)) from None
+        asks = [_ask(caller, each) for each in asked.lookups]
+        caller.require(*{_permission(ask) for ask in asks})
+        known: Sequence[Known] = await self._reader.look_up(caller.project.name, asks) if asks else ()
+        return Response(lookups_json(asks, known), media_type="application/json")
+
+
+def _code(raw_path: bytes) -> str:
+    """The code in a path. What follows the prefix is all of it, slashes too, encoded or not."""
+    encoded = raw_path.removeprefix(_PREFIX)
+    if not encoded:
+        raise ProblemError(not_found("There is nothing at this path: a code is missing."))
+    try:
+        return unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        raise ProblemError(invalid_query_params("Property .code is not percent-encoded UTF-8")) from None
+
+
+def _ask(caller: Caller, lookup: CodeLookup | ResourceLookup) -> CodeAsk | ResourceAsk:
+    if isinstance(lookup, CodeLookup):
+        return CodeAsk(lookup.code, caller.project.case_sensitive_codes, lookup.campaign_id)
+    return ResourceAsk(lookup.resource_type, lookup.resource_id, lookup.campaign_id)
+
+
+def _permission(ask: CodeAsk | ResourceAsk) -> Permission:
+    return "vouchers.read" if isinstance(ask, CodeAsk) else _READ[ask.resource_type]
