@@ -59,6 +59,7 @@ class Freshness:
         self._whole_at: float | None = None
         self._reading: ContextVar[_Reading] = ContextVar("reading")
         self._failure: BinmirrorError | None = None
+        self._looked = False
         self._events: dict[asyncio.Future[None], tuple[str, str]] = {}
         self._ages: dict[asyncio.Future[None], float] = {}
         self._wanted = asyncio.Event()
@@ -166,11 +167,12 @@ class Freshness:
         try:
             found = await self._reader.freshness(asked)
         except (TransientError, StopError) as error:
-            if self._failure is None:
+            # At the start the projection may not be there yet, which the API says by itself.
+            if self._failure is None and self._looked:
                 self._log.warning("freshness_unknown", error=type(error).__name__, reason=str(error))
             self._failure = error
             return
-        self._failure = None
+        self._failure, self._looked = None, True
         self._whole_at = None if found.age is None else before - found.age / 1_000_000
         self._metrics.projection_age.set(float("inf") if found.age is None else found.age / 1_000_000)
         satisfied = [

@@ -22,6 +22,10 @@ ROOT = Path(__file__).parent.parent.parent
             ("all in one, from answer to a subscriber", "3,000 entries published, again"),
             marks=pytest.mark.kafka,
         ),
+        (
+            ("changes", "--rate", "50", "--seconds", "1", "--readers", "20"),
+            ("stream of changes, from answer to told", "20 idle streams, added"),
+        ),
         (("memory", "--events", "200"), ("all in one, idle", "all in one, after 200 events")),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
