@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
+from consumer.projection.changes_base import BEGINNING, ChangedEntry, ChangesPage, Cursor
 from consumer.projection.engines import open_engine
 from consumer.projection.following_tables import generations
+from consumer.types import Position
+from consumer.web.change_feed import FeedPage, Subscription
 from consumer.web.change_stream import StreamRules
+from handlers.changes import ResourceKey
 from tests.projection_kit import Feed, Said, eventually
 from tests.unit.followkit import RULES, STREAM, Copy, Followed, events_of, followed
 from tests.unit.webkit import CREDENTIALS, is_error
@@ -155,3 +159,18 @@ async def test_a_head_without_a_body(mirror: Followed) -> None:
     async with mirror.client() as client:
         response = await client.head(STREAM)
     assert (response.status_code, response.content) == (200, b"")
+
+
+async def test_what_waits_for_a_reader_is_bounded() -> None:
+    """Of a stream that is far behind only the fact is kept: it reads for itself again."""
+    subscription = Subscription("p")
+    key = ResourceKey("p", "voucher", "v1")
+    page = ChangesPage(
+        [ChangedEntry(key, None, Position(0, 0))], Cursor("log", "1-a", {0: 1}), caught_up=True
+    )
+    for _ in range(1000):
+        subscription.push(FeedPage(BEGINNING, page))
+        assert len(subscription.pages) <= 16
+    assert subscription.lost
+    assert not subscription.pages
+    assert subscription.woken.is_set()
