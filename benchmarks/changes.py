@@ -70,6 +70,10 @@ def measure(*, rate: float, seconds: float, readers: int) -> list[Row]:
 
 def _latency(server: Server, requests: Sequence[Signed], rate: float, seconds: float) -> Iterator[Row]:
     answered: dict[str, float] = {}
+
+    def note(voucher: str) -> None:
+        answered[voucher] = time.perf_counter()
+
     reader = StreamReader(server)
     reader.start()
     until(lambda: _open(server) == 1, "the stream is open")
@@ -78,7 +82,7 @@ def _latency(server: Server, requests: Sequence[Signed], rate: float, seconds: f
         requests,
         seconds=seconds,
         rate=rate,
-        answered=lambda voucher: answered.setdefault(voucher, time.perf_counter()),
+        answered=note,
     )
     until(lambda: len(reader.told) >= len(answered), "all are told of")
     reader.end()
