@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Self, TypeVar
 
 from consumer.errors import LogUnavailableError
@@ -24,7 +26,8 @@ class KeyFile:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="entries-keys")
 
     async def __aenter__(self) -> Self:
-        self._connection = await self._on_thread(open_scratch)
+        self._folder = await self._on_thread(lambda: TemporaryDirectory(prefix="binmirror-keys-"))
+        self._connection = await self._on_thread(lambda: open_scratch(Path(self._folder.name) / "keys.db"))
         await self._on_thread(
             lambda: self._connection.execute("CREATE TABLE keys (key BLOB PRIMARY KEY) WITHOUT ROWID")
         )
@@ -34,6 +37,7 @@ class KeyFile:
     async def __aexit__(self, *_: object) -> None:
         try:
             await self._on_thread(self._connection.close)
+            await self._on_thread(self._folder.cleanup)
         finally:
             self._thread.shutdown(wait=False)
 
@@ -78,5 +82,5 @@ class KeyFile:
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except SqliteError as error:
+        except (SqliteError, OSError) as error:
             raise LogUnavailableError(f"the temporary file of the topic's keys: {error}") from error

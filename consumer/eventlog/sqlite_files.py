@@ -132,11 +132,15 @@ def open_file(path: Path, kind: FileKind, *, write: bool, busy: float) -> tuple[
     return connection, numbers
 
 
-def open_scratch() -> Connection:
-    """A database in a temporary file, which is gone when the connection closes; memory is bounded."""
-    connection = sqlite.connect("", isolation_level=None, check_same_thread=False)
-    for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_SCRATCH_CACHE_KIB}"):
-        connection.execute(f"PRAGMA {pragma}")
+def open_scratch(path: Path) -> Connection:
+    """A database that nobody needs once it is closed, in a file of its own: fast, and bounded in memory.
+
+    SQLite's own temporary databases would be in memory altogether: the driver is built that way.
+    """
+    connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False)
+    for setting in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF"):
+        connection.execute(f"PRAGMA {setting}")
+    connection.execute(f"PRAGMA cache_size = -{_SCRATCH_CACHE_KIB}")
     return connection
 
 
