@@ -42,10 +42,14 @@ class Case:
     shows: bool = True
     """Whether alpha's caller is shown more of alpha's than was asked with: then the case proves something."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    until: str = ""
+    """An answer that does not end is read until this is in it; a stream sends a heartbeat every 0.1 s."""
 
 
 CASES: Final[Mapping[tuple[str, str], Case]] = {
     ("GET", "/v1/trash-bin"): Case("/v1/trash-bin?limit=100"),
+    ("GET", "/mirror/v1/changes"): Case("/mirror/v1/changes?limit=100"),
+    ("GET", "/mirror/v1/changes/stream"): Case("/mirror/v1/changes/stream", until=": heartbeat"),
     ("DELETE", "/v1/trash-bin/{entry_id}"): Case(
         "/v1/trash-bin/{entry_id}", beta=404, alpha=204, shows=False
     ),

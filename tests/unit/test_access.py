@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import httpx
 import pytest
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message
 
 from consumer.bootstrap.api import make_api
 from consumer.bootstrap.operators import key_admin
@@ -58,6 +59,8 @@ class App(NamedTuple):
         path, body = (_filled_in(text, self.alphas) for text in (case.path, case.body))
         kind = {"Content-Type": case.content_type} if case.body else {}
         async with self.client({**headers, **case.headers, **kind}) as client:
+            if case.until:
+                return await beginning(self.frame, client.build_request(method, path), case.until.encode())
             return await client.request(method, path, content=body)
 
     def told(self, response: httpx.Response) -> set[str]:
@@ -65,6 +68,36 @@ class App(NamedTuple):
         asked = f"{response.request.url} {response.request.content.decode()}"
         secrets = {*self.alphas.values(), NAME, CODE.casefold()}
         return {secret for secret in secrets if secret in response.text and secret not in asked}
+
+
+async def beginning(app: ASGIApp, request: httpx.Request, until: bytes) -> httpx.Response:
+    """An answer as far as the first ``until``, which it may never have if it ends; then the client goes."""
+    scope = {
+        "type": "http",
+        "method": request.method,
+        "path": request.url.path,
+        "query_string": request.url.query,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+    }
+    enough = asyncio.Event()
+    start: Message = {}
+    body = b""
+
+    async def receive() -> Message:
+        await enough.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal start, body
+        if message["type"] == "http.response.start":
+            start = message
+        body += message.get("body", b"")
+        if until in body:
+            enough.set()
+
+    async with asyncio.timeout(20):
+        await app(scope, receive, send)
+    return httpx.Response(start["status"], headers=start["headers"], content=body, request=request)
 
 
 def _filled_in(text: str, values: dict[str, str]) -> str:
@@ -92,6 +125,7 @@ async def app(bin_file: Path, tmp_path: Path) -> AsyncIterator[App]:
         event_log=f"sqlite:///{tmp_path}/log.db",
         projection=f"sqlite:///{tmp_path}/bin.db",
         deletes="local",
+        stream_heartbeat=0.1,
         projects={
             name: {"api_app_id": f"{name}-id", "api_app_token": f"{name}-token"} for name in ("alpha", "beta")
         },
