@@ -1,6 +1,7 @@
 """The rules of the house: layering, sizes, and documents that tell of what there is."""
 
 import ast
+import asyncio
 import io
 import re
 import subprocess
@@ -17,6 +18,8 @@ from prometheus_client import CollectorRegistry
 from consumer.log import ACTIONS
 from consumer.metrics import Metrics
 from consumer.settings import ProjectFields, Settings
+from tests.unit.access_cases import CASES
+from tests.unit.access_kit import protected_routes
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "handlers", "consumer")
@@ -200,6 +203,11 @@ def test_links_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
     missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
     assert not missing
+
+
+def test_every_route_has_an_access_case(tmp_path: Path) -> None:
+    """A new route says in tests/unit/access_cases.py what callers of another project are answered."""
+    assert asyncio.run(protected_routes(tmp_path)) == set(CASES)
 
 
 def test_make_targets_in_documents_exist() -> None:

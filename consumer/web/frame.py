@@ -53,7 +53,7 @@ class Frame:
             BinmirrorError: _unavailable,
             Exception: _unexpected,
         }
-        self.routes = tuple(routes)
+        self.routes: tuple[Route | LeanRoute, ...] = (*routes, *lean)
         """For tests of what holds on every route."""
         starlette = Starlette(
             routes=routes,

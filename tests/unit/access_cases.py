@@ -1,6 +1,6 @@
 """For each route of the API: a request for what belongs to one project, made by another project's caller.
 
-A new route needs its case here: ``test_access`` fails without.
+A new route needs its case here: ``tests/test_house.py`` fails without.
 """
 
 from collections.abc import Mapping
@@ -50,6 +50,8 @@ CASES: Final[Mapping[tuple[str, str], Case]] = {
     ("GET", "/v1/trash-bin"): Case("/v1/trash-bin?limit=100"),
     ("GET", "/mirror/v1/changes"): Case("/mirror/v1/changes?limit=100"),
     ("GET", "/mirror/v1/changes/stream"): Case("/mirror/v1/changes/stream", until=": heartbeat"),
+    ("GET", "/mirror/v1/vouchers/{code}"): Case("/mirror/v1/vouchers/{code}"),
+    ("POST", "/mirror/v1/lookups"): Case("/mirror/v1/lookups", body='{"lookups": [{"code": "{code}"}]}'),
     ("DELETE", "/v1/trash-bin/{entry_id}"): Case(
         "/v1/trash-bin/{entry_id}", beta=404, alpha=204, shows=False
     ),

@@ -1,32 +1,23 @@
 """What holds on every route of the application: no credentials, no answer; no project sees another's."""
 
-import asyncio
-import io
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from shutil import copy
 from typing import Final, NamedTuple
 
 import httpx
 import pytest
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message
 
-from consumer.bootstrap.api import make_api
 from consumer.bootstrap.operators import key_admin
-from consumer.bootstrap.tasks import Tasks
-from consumer.clock import SystemClock
-from consumer.log import Output, create_log
-from consumer.metrics import Metrics
 from consumer.projection.base import EventQuery
-from consumer.settings import Settings, isolated_settings
+from consumer.settings import Settings
 from consumer.types import ALL_PERMISSIONS
-from consumer.web.app import create_app
 from consumer.web.frame import Frame
 from schemas.samples import campaign_deleted, voucher_deleted
-from tests.unit.access_cases import CASES, FORM, PUBLIC, Case
+from tests.unit.access_cases import CASES, FORM, Case
+from tests.unit.access_kit import application, beginning, protected, settings_in
 from tests.unit.binkit import MINUTE, MORNING, filled
 from tests.unit.webkit import is_error
 
@@ -48,13 +39,6 @@ class App(NamedTuple):
         transport = httpx.ASGITransport(self.frame)
         return httpx.AsyncClient(transport=transport, base_url="http://b.test", headers=headers)
 
-    def routes(self) -> Iterator[tuple[str, str]]:
-        """(method, path) of every one."""
-        for route in self.frame.routes:
-            assert isinstance(route, Route)
-            for method in (route.methods or set()) - {"HEAD"}:
-                yield method, route.path
-
     async def ask(self, case: Case, method: str, headers: dict[str, str]) -> httpx.Response:
         path, body = (_filled_in(text, self.alphas) for text in (case.path, case.body))
         kind = {"Content-Type": case.content_type} if case.body else {}
@@ -68,36 +52,6 @@ class App(NamedTuple):
         asked = f"{response.request.url} {response.request.content.decode()}"
         secrets = {*self.alphas.values(), NAME, CODE.casefold()}
         return {secret for secret in secrets if secret in response.text and secret not in asked}
-
-
-async def beginning(app: ASGIApp, request: httpx.Request, until: bytes) -> httpx.Response:
-    """An answer as far as the first ``until``, which it may never have if it ends; then the client goes."""
-    scope = {
-        "type": "http",
-        "method": request.method,
-        "path": request.url.path,
-        "query_string": request.url.query,
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
-    }
-    enough = asyncio.Event()
-    start: Message = {}
-    body = b""
-
-    async def receive() -> Message:
-        await enough.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        nonlocal start, body
-        if message["type"] == "http.response.start":
-            start = message
-        body += message.get("body", b"")
-        if until in body:
-            enough.set()
-
-    async with asyncio.timeout(20):
-        await app(scope, receive, send)
-    return httpx.Response(start["status"], headers=start["headers"], content=body, request=request)
 
 
 def _filled_in(text: str, values: dict[str, str]) -> str:
@@ -121,49 +75,19 @@ def bin_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def app(bin_file: Path, tmp_path: Path) -> AsyncIterator[App]:
     """Everything that ``serve --role api`` has, on files."""
     copy(bin_file, tmp_path / "bin.db")
-    settings = isolated_settings(
-        event_log=f"sqlite:///{tmp_path}/log.db",
-        projection=f"sqlite:///{tmp_path}/bin.db",
-        deletes="local",
-        stream_heartbeat=0.1,
-        projects={
-            name: {"api_app_id": f"{name}-id", "api_app_token": f"{name}-token"} for name in ("alpha", "beta")
-        },
-    )
-    async with served(settings) as app:
+    async with served(settings_in(tmp_path)) as app:
         yield app
 
 
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[App]:
-    stop, clock, metrics = asyncio.Event(), SystemClock(), Metrics()
-    log = create_log(Output(io.BytesIO()), level="critical", console=False)
-    tasks = Tasks(stop, log)
-    async with AsyncExitStack() as resources:
-        api, check = make_api(
-            settings, None, None, resources, tasks, stop=stop, clock=clock, log=log, metrics=metrics
-        )
-        frame = create_app(
-            projects=settings.resolved_projects(),
-            producer=None,
-            api=api,
-            health={"api": check},
-            metrics=metrics,
-            clock=clock,
-            log=log,
-            max_body_bytes=1000,
-            body_timeout=1,
-            shutting_down=stop.is_set,
-        )
-        assert isinstance(frame, Frame)
+    async with application(settings) as (frame, api):
         (event,) = await api.reader.events(EventQuery(project="alpha", resource_id=VOUCHER))
         app = App(frame, settings, {"event_id": event.event_id, "code": CODE, "resource_id": VOUCHER})
         page = (await app.ask(Case("/v1/trash-bin"), "GET", ALPHA)).json()
         entry_id = next(entry["id"] for entry in page["data"] if entry["resource_id"] == VOUCHER)
         app.alphas.update(entry_id=entry_id, campaign_id=CAMPAIGN)
         yield app
-        stop.set()
-        await tasks.finish(5)
 
 
 async def created(app: App, project: str) -> dict[str, str]:
@@ -180,12 +104,6 @@ async def bearer(app: App, key: dict[str, str]) -> dict[str, str]:
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
-async def test_every_route_has_a_case(app: App) -> None:
-    """A route that is neither public nor has a case in ``access_cases`` fails here."""
-    protected = {(method, path) for method, path in app.routes() if path not in PUBLIC}
-    assert protected == set(CASES)
-
-
 async def test_no_route_without_credentials(app: App) -> None:
     """Without credentials, with wrong ones and with a wrong access token every route answers 401."""
     wrong = [
@@ -195,9 +113,7 @@ async def test_no_route_without_credentials(app: App) -> None:
         {"Authorization": "Bearer nothing"},
         {"Authorization": "Basic YWxwaGEtaWQ6YWxwaGE="},
     ]
-    for method, path in app.routes():
-        if path in PUBLIC:
-            continue
+    for method, path in protected(app.frame):
         for headers in wrong:
             # Whatever is wrong besides, credentials come first: what is asked for need not exist.
             case = Case(
