@@ -14,6 +14,7 @@ from consumer.web.contract.describe import (
     Parameter,
 )
 from consumer.web.contract.openapi import Documented
+from consumer.web.event_ids import EVENT_ID_NAME
 from consumer.web.targets import PREFIX
 from schemas.answers import WebhookAccepted
 from schemas.envelope import WebhookBody
@@ -70,6 +71,7 @@ def _operation(name: str, parameters: tuple[Parameter, ...], max_body_bytes: int
         answers={
             202: Answer(
                 text="Durable, or of a type that is not kept.",
+                headers={EVENT_ID_NAME: "The event, if it is kept: `Binmirror-Min-Event` waits for it."},
                 content=[
                     Content(
                         shape=WebhookAccepted,
