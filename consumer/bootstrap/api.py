@@ -20,6 +20,7 @@ from consumer.projection.changes import SqlChanges
 from consumer.projection.control import Connections
 from consumer.projection.freshness import SqlFreshnessReader
 from consumer.projection.lookups import SqlLookups
+from consumer.projection.mirror import SqlMirror
 from consumer.projection.queries import SqlProjectionReader
 from consumer.settings import Settings
 from consumer.types import HealthCheck
@@ -76,6 +77,7 @@ def make_api(
         purge=purge,
         keys=keys,
         lookups=SqlLookups(pool),
+        mirror=SqlMirror(pool),
     )
     return api, partial(reader_health, reader)
 

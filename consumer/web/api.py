@@ -5,9 +5,11 @@ from typing import Final
 
 from starlette.routing import Route
 
+from consumer.clock import Clock
 from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
 from consumer.projection.lookups_base import LookupReader
+from consumer.projection.mirror_base import MirrorReader
 from consumer.web.auth import Authenticates, Credentials
 from consumer.web.change_contract import LIST_CHANGES, STREAM_CHANGES
 from consumer.web.changes import ChangeRoutes, Following
@@ -18,6 +20,8 @@ from consumer.web.issued_keys import IssuedKeys
 from consumer.web.lean import LeanRoute
 from consumer.web.lookup_contract import LOOK_UP_MANY, LOOK_UP_VOUCHER
 from consumer.web.lookups import LOOKUPS_PATH, VOUCHER_PATH, Lookups
+from consumer.web.mirror import Mirror
+from consumer.web.mirror_contract import LIST_EVENTS, SHOW_ENTRY, SHOW_EVENT, SHOW_STATS
 from consumer.web.tokens import ISSUE_TOKEN, TokenEndpoint
 from consumer.web.trash_bin import LIST_BIN, TrashBin
 
@@ -39,9 +43,11 @@ class Api:
     """Created keys and access tokens; None: the settings' keys alone."""
     lookups: LookupReader | None = None
     """None mounts no lookups."""
+    mirror: MirrorReader | None = None
+    """None mounts neither entries, events nor numbers."""
 
 
-def api_routes(api: Api, credentials: Credentials) -> list[Route]:
+def api_routes(api: Api, credentials: Credentials, clock: Clock) -> list[Route]:
     """The routes that need credentials."""
     readers = _readers(api, credentials)
     listing = TrashBin(api.reader, readers)
@@ -59,7 +65,18 @@ def api_routes(api: Api, credentials: Credentials) -> list[Route]:
     if api.lookups is not None:
         lookups = Lookups(api.lookups, _readers(api, credentials))
         routes.append(DescribedRoute("POST", LOOKUPS_PATH, lookups.lookups, LOOK_UP_MANY))
+    if api.mirror is not None:
+        routes += _mirror_routes(Mirror(api.reader, api.mirror, readers, clock))
     return routes
+
+
+def _mirror_routes(mirror: Mirror) -> list[Route]:
+    return [
+        DescribedRoute("GET", "/mirror/v1/entries/{entry_id}", mirror.entry, SHOW_ENTRY),
+        DescribedRoute("GET", "/mirror/v1/events", mirror.events, LIST_EVENTS),
+        DescribedRoute("GET", "/mirror/v1/events/{event_id}", mirror.event, SHOW_EVENT),
+        DescribedRoute("GET", "/mirror/v1/stats", mirror.stats, SHOW_STATS),
+    ]
 
 
 def lean_routes(api: Api, credentials: Credentials) -> list[LeanRoute]:

@@ -60,7 +60,7 @@ def create_app(
 
     """
     credentials = Credentials(projects.values(), None if api is None else api.keys)
-    routes: list[Route] = [] if api is None else api_routes(api, credentials)
+    routes: list[Route] = [] if api is None else api_routes(api, credentials, clock)
     lean = [] if api is None else lean_routes(api, credentials)
     routes += [*health_routes(HealthRoutes(health, credentials, about, log)), metrics_route(metrics)]
     routes += contract_routes(routes, _beside(producer, lean, max_body_bytes), about)

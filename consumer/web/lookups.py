@@ -32,7 +32,7 @@ LOOKUPS_PATH: Final = "/mirror/v1/lookups"
 
 _PREFIX: Final = VOUCHER_PATH.partition("{")[0].encode()
 _BODY_SECONDS: Final = 10.0
-_READ: Final[dict[str, Permission]] = {
+READ_BY_TYPE: Final[dict[str, Permission]] = {
     "voucher": "vouchers.read",
     "campaign": "campaigns.read",
     "product": "products.read",
@@ -97,4 +97,4 @@ def _ask(caller: Caller, lookup: CodeLookup | ResourceLookup) -> CodeAsk | Resou
 
 
 def _permission(ask: CodeAsk | ResourceAsk) -> Permission:
-    return "vouchers.read" if isinstance(ask, CodeAsk) else _READ[ask.resource_type]
+    return "vouchers.read" if isinstance(ask, CodeAsk) else READ_BY_TYPE[ask.resource_type]

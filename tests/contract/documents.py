@@ -20,7 +20,7 @@ from consumer.web.changes import Following
 from consumer.web.issued_keys import IssuedKeys
 from consumer.web.lean import LeanRoute
 from tests.unit.keykit import NoKeys
-from tests.unit.webkit import FailingLookups, FailingReader, ListProducer, Web
+from tests.unit.webkit import FailingLookups, FailingMirror, FailingReader, ListProducer, Web
 
 
 async def well() -> Health:
@@ -45,6 +45,7 @@ def whole() -> Web:
         following=following,
         keys=keys,
         lookups=FailingLookups(RuntimeError("not asked here")),
+        mirror=FailingMirror(RuntimeError("not asked here")),
         health={"receiver": well, "worker": well, "api": well},
     )
 

@@ -20,6 +20,7 @@ from consumer.metrics import Metrics
 from consumer.ops.purge import Purge
 from consumer.projection.base import EventQuery, EventRow, Page, ProjectionInfo, ProjectionReader
 from consumer.projection.lookups_base import CodeAsk, Known, ResourceAsk
+from consumer.projection.mirror_base import EventPage, Stats
 from consumer.types import HealthCheck, NewRecord, Position, Project, Role
 from consumer.web.api import Api
 from consumer.web.app import create_app
@@ -213,6 +214,21 @@ class FailingLookups:
 
     async def look_up(self, project: str, asks: Sequence[CodeAsk | ResourceAsk]) -> Sequence[Known]:
         del project, asks
+        raise self._error
+
+
+class FailingMirror:
+    """A mirror that finds no projection."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def events(self, query: EventQuery) -> EventPage:
+        del query
+        raise self._error
+
+    async def stats(self, project: str, received_from: int) -> Stats:
+        del project, received_from
         raise self._error
 
 

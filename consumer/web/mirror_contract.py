@@ -1,0 +1,179 @@
+"""What entries, events and numbers say of themselves."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from consumer.types import READ_PERMISSIONS
+from consumer.web.contract.describe import READ_ERRORS, Answer, Content, ErrorAnswer, Operation, Parameter
+from consumer.web.freshness import FRESH_ERRORS, FRESH_HEADERS, FRESH_PARAMETERS
+from consumer.web.mirror import MAX_DAYS, MAX_EVENTS, STATUSES
+from schemas.errors import invalid_query_params, missing_permission, resource_not_found
+from schemas.events import RESOURCE_TYPES
+from schemas.mirror import EntryView, EventsPage, EventView, StatsView
+from schemas.text import MAX_TEXT
+
+_TEXT: Final = {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]*$"}
+_TIME: Final = {"type": "string", "format": "date-time"}
+_ALL: Final = f"Needs the permissions {', '.join(READ_PERMISSIONS)}."
+_FILTERS: Final[Sequence[tuple[str, str, dict[str, Any]]]] = (
+    ("status", "What became of it.", {"enum": list(STATUSES)}),
+    ("type", "For example voucher.deleted.", _TEXT),
+    ("failure_code", "For example invalid_json.", _TEXT),
+    ("channel", "For example USER_PORTAL.", _TEXT),
+    ("resource_type", "What it is about.", {"enum": list(RESOURCE_TYPES)}),
+    ("resource_id", "Voucherify's id of the resource.", _TEXT),
+    ("since", "Received at this time or later; UTC without a zone.", _TIME),
+    ("until", "Received before this time.", _TIME),
+    ("text", "Occurs in an id, the resource's name or the failure's message.", _TEXT),
+    ("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": MAX_EVENTS, "default": 25}),
+    ("after", "A page's `more_after`.", {"type": "string"}),
+)
+
+
+_EVENT: Final[dict[str, Any]] = {
+    "object": "event",
+    "id": "evvou_0e451d8bb1100d79dd",
+    "type": "voucher.deleted",
+    "occurred_at": "2024-05-07T09:15:13.218Z",
+    "group_id": "v-0e451d8bb0d00d79da",
+    "channel": "USER_PORTAL",
+    "user_id": "user_JjB45t4Rpl4t1n0oMRlj6trzXKsh7FGX7",
+    "resource_type": "voucher",
+    "resource_id": "v_JPfnb5ChY1HdNnaMkA0ikra4gIg0dja6",
+    "resource_name": "SUMMER-2026",
+    "source": "voucherify",
+    "status": "applied",
+    "failure_code": None,
+    "failure_message": None,
+    "attempts": 1,
+    "deliveries": 1,
+    "delivery_id": "whs_0e451d8bb1100d79de",
+    "received_at": "2024-05-07T09:15:14.002Z",
+    "partition": 0,
+    "offset": 17,
+}
+_VOUCHER: Final[dict[str, Any]] = {
+    "id": "v_JPfnb5ChY1HdNnaMkA0ikra4gIg0dja6",
+    "code": "SUMMER-2026",
+    "redemption": {"quantity": 1, "redeemed_quantity": 0},
+    "metadata": {"season": "summer"},
+}
+_ENTRY: Final[dict[str, Any]] = {
+    "id": "tbe_0eb6515f758ae37126",
+    "created_at": "2024-05-07T09:15:13.218Z",
+    "deleted_by_user_id": "user_JjB45t4Rpl4t1n0oMRlj6trzXKsh7FGX7",
+    "resource_id": "v_JPfnb5ChY1HdNnaMkA0ikra4gIg0dja6",
+    "resource_type": "voucher",
+    "resource_name": "SUMMER-2026",
+    "resource_parent_id": None,
+    "object": "voucher",
+    "state": "in_bin",
+    "state_at": "2024-05-07T09:20:00.000Z",
+    "state_event_id": "bmev_run_0e451d8bb1100d79",
+    "voucherify_id": "tbe_0eb6515f758ae37126",
+    "provisional_id": "tbe_0eb6515f7580a1b2c3d4e5f607",
+    "snapshot": {
+        "event_id": "evvou_0e451d8bb1100d79dd",
+        "occurred_at": "2024-05-07T09:15:13.218Z",
+        "voucher": _VOUCHER,
+        "campaign": None,
+        "redemption": _VOUCHER["redemption"],
+        "metadata": _VOUCHER["metadata"],
+    },
+    "events": [_EVENT],
+    "more_events_after": None,
+}
+_PAGE: Final[dict[str, Any]] = {
+    "object": "list",
+    "data_ref": "data",
+    "data": [_EVENT],
+    "total": 1,
+    "has_more": False,
+    "more_after": None,
+}
+_STATS: Final[dict[str, Any]] = {
+    "object": "stats",
+    "at": "2024-05-07T09:30:00.000Z",
+    "entries": [{"resource_type": "voucher", "state": "in_bin", "count": 1}],
+    "events": [{"status": "applied", "count": 2}],
+    "received_from": "2024-05-07T00:00:00.000Z",
+    "per_hour": [{"start": "2024-05-07T09:00:00.000Z", "count": 2}],
+    "per_day": [{"start": "2024-05-07T00:00:00.000Z", "count": 2}],
+    "failures": [],
+    "partitions": [
+        {
+            "partition": 0,
+            "next_offset": 18,
+            "caught_up_at": "2024-05-07T09:29:59.500Z",
+            "behind_seconds": 0.5,
+        }
+    ],
+}
+
+
+def _operation(name: str, summary: str, text: str, shape: Any, example: object, **more: Any) -> Operation:  # noqa: ANN401 - a model's class, and fields of Operation
+    parameters = more.get("parameters", ())
+    return Operation(
+        name=name,
+        tag="mirror",
+        summary=summary,
+        text=text,
+        parameters=(*parameters, *FRESH_PARAMETERS),
+        answers={
+            200: Answer(text=summary, headers=FRESH_HEADERS, content=[Content(shape=shape, example=example)])
+        },
+        errors=(
+            *READ_ERRORS,
+            *FRESH_ERRORS,
+            ErrorAnswer(body=missing_permission()),
+            ErrorAnswer(body=invalid_query_params("Property .days should be a whole number from 1 to 31")),
+            *more.get("errors", ()),
+        ),
+    )
+
+
+SHOW_ENTRY: Final = _operation(
+    "show_entry",
+    "Show an entry and its history",
+    "An entry by any id that it ever had, also one that has left the bin: what was deleted, as it was at "
+    "its deletion, and the events of its resource. Needs the read permission of its type.",
+    EntryView,
+    _ENTRY,
+    parameters=(Parameter(name="entry_id", place="path", text="The entry's id.", schema=_TEXT),),
+    errors=(ErrorAnswer(body=resource_not_found("bin_entry", "tbe_0eb6515f758ae37126")),),
+)
+LIST_EVENTS: Final = _operation(
+    "list_events",
+    "List events",
+    "The event log, newest first. A page looks only so far: it may be short, or empty, although `has_more` "
+    f"is true. {_ALL}",
+    EventsPage,
+    _PAGE,
+    parameters=tuple(
+        Parameter(name=name, place="query", text=text, schema=schema) for name, text, schema in _FILTERS
+    ),
+)
+SHOW_EVENT: Final = _operation(
+    "show_event",
+    "Show an event with its body",
+    _ALL,
+    EventView,
+    {**_EVENT, "data": {"type": "voucher.deleted"}},
+    parameters=(Parameter(name="event_id", place="path", text="The event's id.", schema=_TEXT),),
+    errors=(ErrorAnswer(body=resource_not_found("event", "evvou_0e451d8bb1100d79dd")),),
+)
+SHOW_STATS: Final = _operation(
+    "show_stats",
+    "Count entries and events",
+    f"Entries by type and state, events by status, hour and day, failures, lag. {_ALL}",
+    StatsView,
+    _STATS,
+    parameters=(
+        Parameter(
+            name="days",
+            place="query",
+            text="How many days, today included.",
+            schema={"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": 7},
+        ),
+    ),
+)

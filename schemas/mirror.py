@@ -1,0 +1,183 @@
+"""What only the mirror tells, on the wire: entries with their history, events, numbers."""
+
+import base64
+import binascii
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from schemas.lookups import StateName
+from schemas.text import Text
+from schemas.times import Micros
+
+StatusName = Literal["applied", "ignored", "failed", "discarded"]
+
+
+class EventSummary(BaseModel):
+    """An event, as Voucherify's dashboard shows it, and what became of it here."""
+
+    object: Literal["event"] = "event"
+    id: str
+    type: str
+    occurred_at: str
+    group_id: str | None
+    """The dashboard's log id: the API request behind the event."""
+    channel: str | None
+    user_id: str | None
+    resource_type: str | None
+    resource_id: str | None
+    resource_name: str | None
+    source: Literal["voucherify", "binmirror"]
+    """Who wrote it."""
+    status: StatusName
+    failure_code: str | None
+    failure_message: str | None
+    attempts: int
+    deliveries: int
+    delivery_id: str | None
+    received_at: str
+    partition: int
+    offset: int
+
+
+class EventView(EventSummary):
+    """An event with its body."""
+
+    data: Any
+    """The body as it came: JSON, or text where it is none."""
+
+
+class EventsPage(BaseModel):
+    """A page of the event log, newest first."""
+
+    object: Literal["list"] = "list"
+    data_ref: Literal["data"] = "data"
+    data: list[EventSummary]
+    total: int
+    """Of this page, which may be empty although more follows: a page looks only so far."""
+    has_more: bool
+    more_after: str | None
+    """The next page's ``after``."""
+
+
+class SnapshotView(BaseModel):
+    """What was deleted, as it was at its deletion."""
+
+    event_id: str
+    occurred_at: str
+    voucher: dict[str, Any] | None
+    campaign: dict[str, Any] | None
+    redemption: dict[str, Any] | None
+    """The voucher's counts."""
+    metadata: dict[str, Any] | None
+    """The voucher's, else the campaign's."""
+
+
+class EntryView(BaseModel):
+    """An entry of the bin, also one that has left it."""
+
+    id: str
+    created_at: str | None
+    deleted_by_user_id: str | None
+    resource_id: str
+    resource_type: str
+    resource_name: str | None
+    resource_parent_id: str | None
+    object: str
+    state: StateName
+    state_at: str
+    state_event_id: str
+    voucherify_id: str | None
+    """The entry's id in Voucherify's bin, once known."""
+    provisional_id: str | None
+    snapshot: SnapshotView | None
+    """Null when no event told of the deletion."""
+    events: list[EventSummary]
+    """Of its resource, newest first: the first page."""
+    more_events_after: str | None
+    """``after`` for the next page of ``/mirror/v1/events`` with this resource."""
+
+
+class StateCount(BaseModel):
+    """Entries of one type in one state."""
+
+    resource_type: str
+    state: StateName
+    count: int
+
+
+class StatusCount(BaseModel):
+    """Events with one status."""
+
+    status: StatusName
+    count: int
+
+
+class FailureCount(BaseModel):
+    """Failed events with one code."""
+
+    failure_code: str
+    count: int
+
+
+class PeriodCount(BaseModel):
+    """Events received in one hour or day."""
+
+    start: str
+    count: int
+
+
+class PartitionLag(BaseModel):
+    """How far the projection has come in a partition of the log."""
+
+    partition: int
+    next_offset: int
+    """The first record that is not applied yet."""
+    caught_up_at: str | None
+    """When the end of the log was last seen."""
+    behind_seconds: float | None
+    """Since then; null when it was never seen."""
+
+
+class StatsView(BaseModel):
+    """Numbers of one project."""
+
+    object: Literal["stats"] = "stats"
+    at: str
+    entries: list[StateCount]
+    events: list[StatusCount]
+    received_from: str
+    """Start of the hours and days that are counted."""
+    per_hour: list[PeriodCount]
+    """Events received; the newest hours, those without any included."""
+    per_day: list[PeriodCount]
+    failures: list[FailureCount]
+    """Of the events received in these days."""
+    partitions: list[PartitionLag]
+
+
+_VERSION: Final = b"e1"
+_PLACE: Final = TypeAdapter(tuple[Micros, Text])
+_LONGEST: Final = 8_192
+
+
+def encode_place(place: tuple[Micros, str]) -> str:
+    """A place in the event log as clients hold it: opaque, safe in a URL."""
+    return base64.urlsafe_b64encode(_VERSION + _PLACE.dump_json(place)).decode().rstrip("=")
+
+
+def decode_place(cursor: str) -> tuple[Micros, str] | None:
+    """The place that ``encode_place`` was given; None for any other text."""
+    if len(cursor) > _LONGEST or not cursor.isascii():
+        return None
+    try:
+        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        return None
+    if not content.startswith(_VERSION):
+        return None
+    try:
+        place = _PLACE.validate_json(content.removeprefix(_VERSION))
+    except ValidationError:
+        return None
+    return place if encode_place(place) == cursor and abs(place[0]) < 1 << 63 else None
