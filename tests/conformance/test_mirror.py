@@ -52,7 +52,7 @@ async def walk(mirror: SqlMirror, query: EventQuery) -> tuple[list[EventRow], in
 )
 async def test_pages(mirror: SqlMirror, filters: dict[str, str], count: int, limit: int) -> None:
     """Whatever is asked for, pages of any size come to an end and hold each match once, newest first."""
-    found, pages = await walk(mirror, EventQuery(project="p", limit=limit, **filters))  # type: ignore[arg-type]  # by name
+    found, pages = await walk(mirror, EventQuery(project="p", limit=limit, **filters))  # type: ignore[arg-type]  # filters of the query, by name
     keys = [(row.received_at, row.event_id) for row in found]
     assert keys == sorted(set(keys), reverse=True)
     assert len(found) == count

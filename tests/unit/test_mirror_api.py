@@ -125,7 +125,7 @@ async def test_an_entry_with_its_history(web: Web) -> None:
     sample = json.loads(DELETION)
     voucher = sample["data"]["voucher"]
     lookup = await walk(web, f"&resource_id={voucher['id']}")
-    entry = await SqlProjectionReader.entry(web.reader, "default", "tbe_v_3")  # type: ignore[arg-type]  # it is one
+    entry = await SqlProjectionReader.entry(web.reader, "default", "tbe_v_3")  # type: ignore[arg-type]  # it is a SqlProjectionReader
     assert entry is not None
     shown = await get(web, ENTRIES + "tbe_v_3")
     assert shown["state"] == "in_bin"
