@@ -52,6 +52,10 @@ CASES: Final[Mapping[tuple[str, str], Case]] = {
     ("GET", "/mirror/v1/changes/stream"): Case("/mirror/v1/changes/stream", until=": heartbeat"),
     ("GET", "/mirror/v1/vouchers/{code}"): Case("/mirror/v1/vouchers/{code}"),
     ("POST", "/mirror/v1/lookups"): Case("/mirror/v1/lookups", body='{"lookups": [{"code": "{code}"}]}'),
+    ("GET", "/mirror/v1/entries/{entry_id}"): Case("/mirror/v1/entries/{entry_id}", beta=404),
+    ("GET", "/mirror/v1/events"): Case("/mirror/v1/events?resource_id={resource_id}"),
+    ("GET", "/mirror/v1/events/{event_id}"): Case("/mirror/v1/events/{event_id}", beta=404),
+    ("GET", "/mirror/v1/stats"): Case("/mirror/v1/stats", shows=False),
     ("DELETE", "/v1/trash-bin/{entry_id}"): Case(
         "/v1/trash-bin/{entry_id}", beta=404, alpha=204, shows=False
     ),
