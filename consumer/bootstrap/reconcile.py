@@ -18,6 +18,7 @@ from consumer.metrics import Metrics
 from consumer.ops.reconcile import Reconciler
 from consumer.ops.reconcile_lease import LEASE_SECONDS
 from consumer.ops.reconcile_lease import Waiting as Busy
+from consumer.ops.reconcile_pages import PORTION
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.ops.reconcile_schedule import Schedule
 from consumer.ops.reconcile_webhook import ProjectReconciliation, reconciliation
@@ -37,6 +38,8 @@ _BUSY_SECONDS: Final = LEASE_SECONDS + 5
 _PAUSE: Final = 0.8
 """Seconds between two portions of such a run: it takes a tenth of the process, the rest is for deliveries.
 That is some 4,000,000 entries an hour, more than most rate limits let through."""
+_ALONE: Final = 40
+"""Pages in a portion of a command's run: each portion waits for the worker's transaction once."""
 
 
 def with_access(settings: Settings) -> dict[str, VoucherifyAccess]:
@@ -105,6 +108,7 @@ class ReconcileParts:
         await self.store.stop()
 
     def reconciler(self, project: str, client: VoucherifyClient, *, pause: float = 0.0) -> Reconciler:
+        """``pause``, where deliveries are taken beside it: smaller portions, and time between them."""
         tools = Tools(
             client=client,
             store=self.store,
@@ -113,6 +117,7 @@ class ReconcileParts:
             log=self._log,
             metrics=self._metrics,
             audit=SqlAudit(self.store),
+            portion=PORTION if pause else _ALONE,
             pause=pause,
         )
         return Reconciler(project, tools)
