@@ -26,7 +26,7 @@ class LogPosition(BaseModel):
 class BinEntry(BaseModel):
     """An entry of the bin. A later version may add fields: readers ignore what they do not know."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_serialization_defaults_required=True)
 
     schema_version: Literal[1] = ENTRY_SCHEMA_VERSION
     project: str = Field(description="The project's name in binmirror's configuration.")

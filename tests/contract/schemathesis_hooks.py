@@ -32,5 +32,7 @@ def _signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def filter_query(context: Any, query: dict[str, Any] | None) -> bool:
     """Leave out what no schema can say: a query has 64 KiB and 500 values in all."""
     del context
-    values = [each for value in (query or {}).values() for each in (value if isinstance(value, list) else [value])]
+    values = [
+        each for value in (query or {}).values() for each in (value if isinstance(value, list) else [value])
+    ]
     return len(values) < _MAX_VALUES and len(urlencode({"": values}, doseq=True)) < _MAX_QUERY

@@ -7,7 +7,12 @@ import pytest
 from asyncapi3.models import AsyncAPI3
 from jsonschema import Draft202012Validator, ValidationError
 
+from consumer.eventlog.kafka.entries_admin import TOMBSTONE_MS
+from consumer.projection.changes_base import ChangedEntry
+from consumer.publisher.records import records_of
+from consumer.types import Position
 from consumer.web.contract.published import PUBLISHED
+from handlers.changes import Entry, Fields, ResourceKey
 from schemas.events import Delivery
 from schemas.own_events import (
     EntryObserved,
@@ -118,6 +123,49 @@ async def test_published_schemas(event: OwnEvent) -> None:
     for wrong in ({**body, "project": 7}, {**body, "version": 2}, {**body, "run_id": ""}):
         with pytest.raises(ValidationError):
             Draft202012Validator(schema).validate(wrong)
+
+
+PURGED = Entry(
+    ResourceKey("default", "voucher", "v_1"),
+    "purged",
+    NOW,
+    "bmev_1",
+    "tbe_1",
+    "tbe_1",
+    None,
+    Fields(NOW, "CODE", "camp_1", None),
+    "evvou_1",
+    NOW,
+    None,
+    None,
+)
+
+
+@pytest.mark.parametrize(
+    "entry", [PURGED, PURGED._replace(state="in_bin"), PURGED._replace(fields=None), None]
+)
+async def test_entries(document: Any, entry: Entry | None) -> None:
+    """What is published of an entry has the headers and the value that document and schema tell of."""
+    messages = {each["name"]: each for each in document["components"]["messages"].values()}
+    schema = (await whole().get("/schemas/binmirror.entry.v1.json")).json()
+    records = records_of([ChangedEntry(PURGED.key, entry, Position(0, 17))])
+    for record in records:
+        headers = shown(record.headers)
+        message = messages[headers["ce_type"]]
+        check(headers, message["headers"], document)
+        assert headers.keys() <= message["headers"]["properties"].keys()
+        value = None if record.value is None else json.loads(record.value)
+        check(value, message["payload"], document)
+        if value is not None:
+            Draft202012Validator(schema).validate(value)
+            assert value.keys() == schema["properties"].keys()
+    topic = document["channels"]["entries"]["bindings"]["kafka"]["topicConfiguration"]
+    assert topic["delete.retention.ms"] == TOMBSTONE_MS
+    assert [record.value is None for record in records] == {
+        None: [True],
+        "in_bin": [False],
+        "purged": [False, True],
+    }[entry and entry.state]
 
 
 async def test_index() -> None:

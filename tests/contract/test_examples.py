@@ -26,7 +26,9 @@ class Block(NamedTuple):
 
 def blocks_of(document: Path) -> Iterator[Block]:
     heading = ""
-    for part in re.split(r"^(### [^\n]*|```\w+\n.*?^```)$", document.read_text(), flags=re.MULTILINE | re.DOTALL):
+    for part in re.split(
+        r"^(### [^\n]*|```\w+\n.*?^```)$", document.read_text(), flags=re.MULTILINE | re.DOTALL
+    ):
         if part.startswith("### "):
             heading = part[4:].strip("`")
         elif part.startswith("```"):

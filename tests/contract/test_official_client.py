@@ -2,19 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
 from voucherify.api.bin_api import BinApi
 from voucherify.api_client import ApiClient
 from voucherify.configuration import Configuration
-from voucherify.exceptions import BadRequestException, ForbiddenException, UnauthorizedException
+from voucherify.exceptions import (
+    BadRequestException,
+    ForbiddenException,
+    NotFoundException,
+    UnauthorizedException,
+)
 from voucherify.models.parameter_filters_list_bin import ParameterFiltersListBin
 from voucherify.models.parameter_order_list_bin import ParameterOrderListBin
 
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
 from schemas.samples import campaign_deleted
+from tests.contract.live import live_service
 from tests.unit.binkit import MINUTE, MORNING, filled, vouchers
 from tests.unit.keykit import keyed
 from tests.unit.webkit import Web
@@ -201,3 +208,19 @@ async def test_missing_permission(address: str) -> None:
         with pytest.raises(ForbiddenException) as refused:
             await asyncio.to_thread(client.list_bin_entries)
     assert '"key":"missing_required_permission"' in str(refused.value.body)
+
+
+def test_deletes(tmp_path: Path) -> None:
+    """The client deletes entries for good: they are in no list afterwards, and a second time does no harm."""
+    with live_service(tmp_path) as service:
+        client = api(service.port)
+        before = client.list_bin_entries(limit=100).data
+        for entry in before[:2]:
+            client.delete_bin_entry(entry.id)
+            client.delete_bin_entry(entry.id)
+            left = [each.id for each in client.list_bin_entries(limit=100).data]
+            assert entry.id not in left
+        assert left == [entry.id for entry in before[2:]]
+        with pytest.raises(NotFoundException) as unknown:
+            client.delete_bin_entry("tbe_0eb6515f758ae37126")
+    assert '"key":"not_found"' in str(unknown.value.body)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from consumer.web.contract.jsonschemas import schemas_of
-from consumer.web.contract.published import PUBLISHED
+from consumer.web.contract.published import ENTRY, OWN_EVENTS
 from schemas.envelope import WebhookBody
 from schemas.records import (
     CE_ID,
@@ -19,6 +19,8 @@ from schemas.records import (
     CE_TYPE,
     CONTENT_TYPE,
     DELIVERY_ID,
+    ENTRY_CHANGED,
+    ENTRY_REMOVED,
     EVENT_NAME,
     OWN_SOURCE,
     PROJECT,
@@ -67,12 +69,37 @@ _OWN_HEADERS: Final = {
     "required": [*_ALWAYS, CE_SUBJECT],
 }
 
+_ENTRY_ALWAYS: Final = [CE_SPECVERSION, CE_ID, CE_SOURCE, CE_TYPE, CE_SUBJECT, PROJECT]
+_ENTRY_COMMON: Final[Mapping[str, Any]] = {
+    CE_SPECVERSION: {"const": "1.0"},
+    CE_ID: {**_TEXT, "description": "Of this change: the same when it is published again."},
+    CE_SOURCE: {"const": OWN_SOURCE},
+    CE_TIME: {**_TEXT, "format": "date-time", "description": "Of what the entry's state rests on."},
+    CE_SUBJECT: {**_TEXT, "description": "The record's key."},
+    PROJECT: _COMMON[PROJECT],
+}
+_ENTRY_HEADERS: Final = {
+    "type": "object",
+    "properties": {
+        **_ENTRY_COMMON,
+        CE_TYPE: {"const": ENTRY_CHANGED},
+        CONTENT_TYPE: {"const": "application/json"},
+    },
+    "required": [*_ENTRY_ALWAYS, CONTENT_TYPE],
+}
+_TOMBSTONE_HEADERS: Final = {
+    "type": "object",
+    "properties": {**_ENTRY_COMMON, CE_TYPE: {"const": ENTRY_REMOVED}},
+    "required": _ENTRY_ALWAYS,
+}
+
 
 def asyncapi_document(*, version: str) -> dict[str, Any]:
     """The document."""
     _, webhook_schemas = schemas_of([WebhookBody], "validation", _SCHEMAS)
-    _, own_schemas = schemas_of([each.model for each in PUBLISHED], "serialization", _SCHEMAS)
-    messages = {"webhook": _webhook(), **_own_events()}
+    _, own_schemas = schemas_of([each.model for each in (*OWN_EVENTS, ENTRY)], "serialization", _SCHEMAS)
+    events = {"webhook": _webhook(), **_own_events()}
+    entries = {"entryChanged": _entry_changed(), "entryRemoved": _entry_removed()}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -82,17 +109,23 @@ def asyncapi_document(*, version: str) -> dict[str, Any]:
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
-        "channels": {"eventLog": _event_log(messages)},
+        "channels": {"eventLog": _event_log(events), "entries": _entries(entries)},
         "operations": {
             "writeEventLog": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/eventLog"},
                 "summary": "Receivers append webhooks; reconciling, deletes, operators own events.",
-                "messages": [{"$ref": f"#/channels/eventLog/messages/{name}"} for name in messages],
-            }
+                "messages": [{"$ref": f"#/channels/eventLog/messages/{name}"} for name in events],
+            },
+            "publishEntries": {
+                "action": "send",
+                "channel": {"$ref": "#/channels/entries"},
+                "summary": "One process at a time, in transactions: read what is committed.",
+                "messages": [{"$ref": f"#/channels/entries/messages/{name}"} for name in entries],
+            },
         },
         "components": {
-            "messages": messages,
+            "messages": {**events, **entries},
             "schemas": {**webhook_schemas, **own_schemas},
         },
     }
@@ -109,6 +142,50 @@ def _event_log(messages: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": {"eventLogTopic": {"description": "The topic's name in the setting `EVENT_LOG`."}},
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "bindings": {"kafka": {"topicConfiguration": {"cleanup.policy": ["delete"], "retention.ms": -1}}},
+    }
+
+
+def _entries(messages: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "address": "{entriesTopic}",
+        "title": "Entries of the bin",
+        "description": (
+            "Compacted: who reads it from the start holds the whole bin, then follows every change. A key's "
+            "last value counts; states in between may be left out, and changes published more than once."
+        ),
+        "parameters": {"entriesTopic": {"description": "The topic's name in the setting `ENTRIES_TOPIC`."}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+        "bindings": {
+            "kafka": {
+                "topicConfiguration": {
+                    "cleanup.policy": ["compact"],
+                    "delete.retention.ms": 7 * 86_400_000,
+                }
+            }
+        },
+    }
+
+
+def _entry_changed() -> dict[str, Any]:
+    return {
+        "name": ENTRY_CHANGED,
+        "title": "An entry as it is now",
+        "contentType": "application/json",
+        "headers": _ENTRY_HEADERS,
+        "payload": {"$ref": _SCHEMAS.format(model=ENTRY.model.__name__)},
+        "x-json-schema": f"/schemas/{ENTRY.file}",
+        "bindings": {"kafka": {"key": _KEY}},
+    }
+
+
+def _entry_removed() -> dict[str, Any]:
+    return {
+        "name": ENTRY_REMOVED,
+        "title": "There is no such entry any more",
+        "summary": "A tombstone: no value. One for a purged or vanished entry follows its last value.",
+        "headers": _TOMBSTONE_HEADERS,
+        "payload": {"type": "null"},
+        "bindings": {"kafka": {"key": _KEY}},
     }
 
 
@@ -136,5 +213,5 @@ def _own_events() -> dict[str, Any]:
             "x-json-schema": f"/schemas/{each.file}",
             "bindings": {"kafka": {"key": _KEY}},
         }
-        for each in PUBLISHED
+        for each in OWN_EVENTS
     }

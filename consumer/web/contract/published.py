@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel
 
 from consumer.web.contract.jsonschemas import schemas_of
+from schemas.bin_entry import ENTRY_SCHEMA_VERSION, BinEntry
 from schemas.own_events import (
     DISCARDED,
     OBSERVED,
@@ -53,10 +54,14 @@ class Published(NamedTuple):
         return {**whole, "$defs": others} if others else whole
 
 
-PUBLISHED: Final = (
+OWN_EVENTS: Final = (
     Published(OBSERVED, 1, EntryObserved),
     Published(VANISHED, 1, EntryVanished),
     Published(PURGED, 1, EntryPurged),
     Published(REDRIVEN, 1, EventRedriven),
     Published(DISCARDED, 1, EventDiscarded),
 )
+"""Own events in the event log."""
+ENTRY: Final = Published("binmirror.entry", ENTRY_SCHEMA_VERSION, BinEntry)
+"""A value in the topic of entries."""
+PUBLISHED: Final = (*OWN_EVENTS, ENTRY)
