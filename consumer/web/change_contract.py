@@ -122,7 +122,7 @@ STREAM_CHANGES: Final = Operation(
         200: Answer(
             text="A stream that does not end.",
             headers=FRESH_HEADERS,
-            content=[Content(schema={"type": "string"}, media_type="text/event-stream")],
+            content=[Content(schema={}, media_type="text/event-stream")],
         )
     },
     errors=(

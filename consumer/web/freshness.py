@@ -240,8 +240,8 @@ FRESH_PARAMETERS: Final = (
         name="Binmirror-Max-Age",
         place="header",
         text="Answer once the projection's age is at most so many seconds.",
-        schema={"type": "number", "minimum": 0, "maximum": 999_999_999},
-        example=30,
+        schema={"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?$"},
+        example="30",
     ),
 )
 FRESH_HEADERS: Final = {

@@ -26,7 +26,7 @@ VOUCHERS = 12
 
 
 @contextmanager
-def live_service(folder: Path) -> Iterator[Service]:
+def live_service(folder: Path, **env: str) -> Iterator[Service]:
     """A service on SQLite that deletes on its own account; twelve vouchers and a campaign are in its bin."""
     stack = Stack(
         "sqlite",
@@ -35,6 +35,7 @@ def live_service(folder: Path) -> Iterator[Service]:
             "BINMIRROR_EVENT_LOG": f"sqlite:///{folder}/log.db",
             "BINMIRROR_PROJECTION": f"sqlite:///{folder}/bin.db",
             "BINMIRROR_DELETES": "local",
+            **env,
         },
     )
     service = stack.service()

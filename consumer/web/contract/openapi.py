@@ -14,7 +14,7 @@ _CONVERTER: Final = re.compile(r"\{(\w+):\w+\}")
 _REQUEST_ID: Final = "v-0c54493e444b0f61a6"
 _SECURITY: Final[Mapping[Access, list[dict[str, list[str]]]]] = {
     "credentials": [{"AppId": [], "AppToken": []}, {"AccessToken": []}],
-    "client": [{"Client": []}],
+    "client": [{"Client": []}, {"AppId": [], "AppToken": []}],
     "signature": [{"Signature": []}],
     "none": [],
 }
