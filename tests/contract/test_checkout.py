@@ -67,10 +67,12 @@ async def answering(answer: bytes | None) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        if answer is not None:
+        if answer is None:
+            await reader.read()  # until the client has gone
+        else:
             writer.write(answer)
-            await writer.drain()
-            writer.close()
+        writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
@@ -103,7 +105,7 @@ async def test_silence(checkout: Any) -> None:
 
 
 async def test_nobody_there(checkout: Any) -> None:
-    """So does one that is not there."""
+    """Nor does one that is not there."""
     async with answering(None) as url:
         pass
     assert await decided(checkout, url, "CODE", deadline=10) == "ask_voucherify"

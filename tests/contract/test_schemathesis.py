@@ -17,7 +17,7 @@ LONG: Final = re.compile(r"(\S{300})\S+")
 
 @pytest.mark.timeout(240)
 def test_the_service_keeps_its_contract(tmp_path: Path) -> None:
-    """Whatever it is asked, the service answers as its document says, and refuses what the document forbids."""
+    """Whatever it is asked, the service answers as its document says, and refuses what that forbids."""
     with live_service(tmp_path, BINMIRROR_FRESH_WAIT="0.05") as service:
         command = [
             str(Path(sys.executable).parent / "schemathesis"),
