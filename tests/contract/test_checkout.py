@@ -65,7 +65,10 @@ async def test_wrong_credentials(checkout: Any, service: Service) -> None:
 async def answering(answer: bytes | None) -> AsyncIterator[str]:
     """A server that says ``answer`` to everybody; None: it accepts and stays silent."""
 
+    serving = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         if answer is None:
             await reader.read()  # until the client has gone
@@ -77,6 +80,7 @@ async def answering(answer: bytes | None) -> AsyncIterator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*filter(None, serving), return_exceptions=True)
 
 
 @pytest.mark.parametrize(
