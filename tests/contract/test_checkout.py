@@ -64,7 +64,6 @@ async def test_wrong_credentials(checkout: Any, service: Service) -> None:
 @asynccontextmanager
 async def answering(answer: bytes | None) -> AsyncIterator[str]:
     """A server that says ``answer`` to everybody; None: it accepts and stays silent."""
-
     serving = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
