@@ -40,7 +40,7 @@ def live_service(folder: Path, **env: str) -> Iterator[Service]:
     )
     service = stack.service()
     with running(service), httpx.Client(base_url=service.url, timeout=10) as client:
-        _wait(service, lambda: client.get("/health/ready").status_code == 200)
+        _wait(service, lambda: client.get("/health/ready").json()["status"] == "ready")
         for body in [
             *(voucher_deleted(code=f"CODE-{n:02}", voucher_id=f"v_{n:02}") for n in range(VOUCHERS)),
             campaign_deleted(campaign_id="camp_1"),
