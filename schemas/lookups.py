@@ -30,7 +30,15 @@ class CodeLookup(BaseModel):
 class ResourceLookup(BaseModel):
     """Asks for a resource by its id."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        # What the validator below says, for those who read the schema.
+        json_schema_extra={
+            "if": {"properties": {"campaign_id": {"type": "string"}}, "required": ["campaign_id"]},
+            "then": {"properties": {"resource_type": {"const": "voucher"}}},
+        },
+    )
 
     resource_type: ResourceType
     resource_id: str
