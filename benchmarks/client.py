@@ -85,10 +85,11 @@ class _Connection:
 class Answers:
     """What came back."""
 
-    def __init__(self) -> None:
+    def __init__(self, accepted: bytes = _ACCEPTED) -> None:
         self.elapsed = 0.0
         self.refused = 0
-        """Answers that were not 202."""
+        """Answers that did not start with ``accepted``."""
+        self._accepted = accepted
         self.seconds: list[float] = []
         """Of each delivery, from its first byte sent to its last byte received."""
 
@@ -102,7 +103,7 @@ class Answers:
     def note(self, connection: _Connection) -> None:
         """``connection`` has just got its answer."""
         self.seconds.append(time.perf_counter() - connection.started)
-        self.refused += not connection.received.startswith(_ACCEPTED)
+        self.refused += not connection.received.startswith(self._accepted)
 
 
 class _Pace:
@@ -140,13 +141,14 @@ def load(
     most: int = 10_000_000,
     rate: float | None = None,
     answered: Callable[[str], None] | None = None,
+    accepted: bytes = _ACCEPTED,
 ) -> Answers:
     """Send for ``seconds``, and no more than ``most`` deliveries; the same again when they are used up.
 
     Without ``rate`` (a second) each connection sends as soon as it has its answer. ``answered`` gets the
     voucher's id with each answer.
     """
-    answers = Answers()
+    answers = Answers(accepted)
     everyone = {each.socket.fileno(): each for each in (_Connection(address) for _ in range(connections))}
     idle = list(everyone.values())
     following = cycle(requests)

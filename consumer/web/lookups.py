@@ -15,7 +15,7 @@ from consumer.web.auth import Authenticates, Caller
 from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
 from consumer.web.errors import ProblemError
 from consumer.web.lean import Answer
-from consumer.web.lookup_answers import lookup_view, lookups_json
+from consumer.web.lookup_answers import lookup_json, lookups_json
 from consumer.web.parameters import Parameters
 from schemas.errors import (
     InvalidPayload,
@@ -59,7 +59,7 @@ class Lookups:
             campaign_id = parameters.text("campaign_id")
         ask = CodeAsk(_code(scope["raw_path"]), caller.project.case_sensitive_codes, campaign_id)
         (known,) = await self._reader.look_up(caller.project.name, [ask])
-        return Answer(lookup_view(ask, known).model_dump_json().encode())
+        return Answer(lookup_json(ask, known))
 
     async def lookups(self, request: Request) -> Response:
         """Many codes and ids."""

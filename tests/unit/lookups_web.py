@@ -5,6 +5,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from consumer.types import Project
+from schemas.lookups import LookupView
 from tests.unit.webkit import CREDENTIALS, PROJECT, FailingReader, Web
 
 SHOP: Final = Project(
@@ -31,6 +32,8 @@ async def look(web: Web, code: str, query: str = "", **headers: str) -> dict[str
     assert response.headers["content-type"] == "application/json"
     found: dict[str, Any] = response.json()
     assert found["code"] == code
+    # Answers are made without the models that describe them, and have their very form.
+    assert LookupView.model_validate(found).model_dump() == found
     return found
 
 

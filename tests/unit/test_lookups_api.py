@@ -9,6 +9,7 @@ import pytest
 
 from consumer.projection.lookups import SqlLookups
 from consumer.projection.read_pool import ReadPool
+from schemas.lookups import LookupsView
 from tests.lookup_kit import campaign_binned, deleted, gone, observed, seen, tell
 from tests.unit.lookups_web import LOOKUPS, SHOP_CREDENTIALS, STRANGE, VOUCHER, look, over, post
 from tests.unit.webkit import CREDENTIALS, Web, exchange, is_error
@@ -163,6 +164,7 @@ async def test_many(web: Web) -> None:
     assert response.status_code == 200
     body = response.json()
     assert (body["object"], body["data_ref"], body["total"]) == ("list", "data", 10)
+    assert LookupsView.model_validate(body).model_dump() == body
     verdicts = ["dead", "unknown", "unknown", "unknown", "dead", "deleted", "dead", "unknown", "dead", "dead"]
     assert [each["verdict"] for each in body["data"]] == verdicts
     assert (await post(web, {"lookups": []})).json()["data"] == []
