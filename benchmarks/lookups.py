@@ -4,8 +4,8 @@
     python -m benchmarks.lookups --projection postgres
 
 The projection holds a million vouchers, half of them in campaigns, every tenth also seen alive by an event.
-It is filled by plain SQL, not by a worker. Codes are asked for one by one over 64 connections, as fast as they
-are answered and at the rate that is the target; then a thousand at a time over one connection.
+It is filled by plain SQL, not by a worker. Codes are asked for one by one over 64 connections, as fast as
+they are answered and at the rate that is the target; then a thousand at a time over one connection.
 """
 
 import argparse
