@@ -1,5 +1,6 @@
 """Bounds of text: what every database stores and every index holds."""
 
+import sys
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
@@ -38,3 +39,13 @@ def folded(text: str) -> str:
     Other letters stay as they are: databases and Unicode versions do not agree about them.
     """
     return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+def next_text(text: str) -> str | None:
+    """The least text, by code point, behind all those that start with ``text``; None: there is none."""
+    for index in range(len(text) - 1, -1, -1):
+        point = ord(text[index])
+        if point < sys.maxunicode:
+            # Surrogates are no characters: what follows U+D7FF is U+E000.
+            return text[:index] + chr(0xE000 if point == 0xD7FF else point + 1)  # noqa: PLR2004 - as said
+    return None

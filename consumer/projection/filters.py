@@ -1,140 +1,96 @@
 """The bin's filters as SQL: by code point, case-sensitive, % and _ like any character, on both databases."""
 
-from typing import Final, Protocol, assert_never
-
-from sqlalchemy import (
-    ColumnElement,
-    and_,
-    func,
-    literal,
-    literal_column,
-    not_,
-    or_,
-    select,
-    true,
-    tuple_,
-    union_all,
-)
+from typing import Final, assert_never
 
 from consumer.projection.engines import Kind
-from consumer.projection.tables import LISTED, NOT_LISTED, OTHER_PROVISIONAL, bin_entries
-from schemas.events import RESOURCE_TYPES
-from schemas.text import folded
+from consumer.projection.fragments import TRUE, Sql, either, every, one_of, put_together
+from schemas.events import RESOURCE_TYPES, ResourceType
 from schemas.trash_bin import Condition, FilterKey, Filters
 
-_table = bin_entries.c
-
-IS_LISTED: Final[ColumnElement[bool]] = literal_column(LISTED).self_group()
-LISTED_WHATEVER_INDEX: Final[ColumnElement[bool]] = literal_column(f"+{LISTED}").self_group()
-"""For SQLite, which would rather walk the whole listing in order than sort the few entries of one name."""
-IS_NOT_LISTED: Final[ColumnElement[bool]] = literal_column(NOT_LISTED).self_group()
-HAS_OTHER_PROVISIONAL: Final[ColumnElement[bool]] = literal_column(OTHER_PROVISIONAL).self_group()
-
-SHOWN_ID: Final = func.coalesce(func.nullif(_table.entry_id, ""), _table.provisional_id, _table.sort_key)
+SHOWN_ID: Final = "coalesce(nullif(entry_id, ''), provisional_id, sort_key)"
 """``Entry.id``."""
 
-_COLUMNS: Final[dict[FilterKey, ColumnElement[str]]] = {
-    "id": SHOWN_ID,
-    "resource_type": _table.resource_type,
-    "resource_id": _table.resource_id,
-    "resource_name": _table.resource_name,
-}
 
-
-class _Locator(Protocol):
-    def __call__(self, column: ColumnElement[str], text: str) -> ColumnElement[bool]: ...
-
-
-def condition_of(project: str, filters: Filters, kind: Kind) -> ColumnElement[bool]:
-    """Which entries of ``project`` the filters let through."""
-    by_key = [
-        and_(*(_holds(project, condition, kind) for condition in conditions))
-        for _, conditions in filters.conditions
-    ]
+def condition_of(filters: Filters, kind: Kind) -> Sql:
+    """Which entries the filters let through."""
+    by_key = [all_hold(conditions, kind) for _, conditions in filters.conditions]
     if not by_key:
-        return true()
-    return or_(*by_key) if filters.junction == "or" else and_(*by_key)
+        return TRUE
+    return either(by_key) if filters.junction == "or" else every(by_key)
 
 
-def are_selective(filters: Filters) -> bool:
-    """Whether few entries can match, because a name or id is given in full."""
-    if filters.junction == "or" and len(filters.conditions) > 1:
-        return False
-    return any(
-        key != "resource_type" and condition.operator in {"$is", "$in"}
-        for key, conditions in filters.conditions
-        for condition in conditions
-    )
+def all_hold(conditions: tuple[Condition, ...], kind: Kind) -> Sql:
+    """Which entries all conditions let through."""
+    return every(_holds(condition, kind) for condition in conditions)
 
 
-def _holds(  # noqa: PLR0911 - one return for each operator
-    project: str, condition: Condition, kind: Kind
-) -> ColumnElement[bool]:
-    column, values = _COLUMNS[condition.key], condition.values
+def types_of(conditions: tuple[Condition, ...]) -> tuple[ResourceType, ...]:
+    """The resource types that all conditions let through, of those that there are."""
+    asked = [condition for condition in conditions if condition.key == "resource_type"]
+    return tuple(name for name in RESOURCE_TYPES if all(_lets_through(each, name) for each in asked))
+
+
+def _holds(condition: Condition, kind: Kind) -> Sql:  # noqa: PLR0911 - one return for each operator
+    column, values = _column(condition.key, kind), condition.values
     match condition.operator:
         case "$is" | "$in":
-            return _is_one_of(project, condition.key, values)
+            return one_of(column, values)
         case "$is_not" | "$not_in":
-            return column.not_in(values)
+            return put_together("NOT ({})", one_of(column, values))
         case "$has_value":
-            return column != ""
+            return Sql(f"{column} <> ''")
         case "$is_unknown":
-            return column == ""
+            return Sql(f"{column} = ''")
         case "$starts_with":
-            return _any(_starts, column, values)
+            return either(Sql(f"substr({column}, 1, ?) = ?", (len(text), text)) for text in values)
         case "$ends_with":
-            return _any(_ends_on_sqlite if kind == "sqlite" else _ends_on_postgres, column, values)
+            return either(_ends(column, text, kind) for text in values)
         case "$contains":
-            return _any(_holds_on_sqlite if kind == "sqlite" else _holds_on_postgres, column, values)
+            return _contains(column, values, kind)
         case "$not_contain":
-            return not_(_any(_holds_on_sqlite if kind == "sqlite" else _holds_on_postgres, column, values))
+            return put_together("NOT ({})", _contains(column, values, kind))
         case _:
             assert_never(condition.operator)
 
 
-def _is_one_of(project: str, key: FilterKey, values: tuple[str, ...]) -> ColumnElement[bool]:
-    # Beside what was asked for, three keys say what lets an index find it.
-    wanted = _COLUMNS[key].in_(values)
+def _column(key: FilterKey, kind: Kind) -> str:
     if key == "id":
-        same = bin_entries.alias("same").c
-        ways = (
-            same.entry_id.in_(values),
-            and_(same.provisional_id.in_(values), HAS_OTHER_PROVISIONAL),
-            and_(same.sort_key.in_(values), IS_LISTED),
-        )
-        found = (
-            select(same.resource_type, same.resource_id).where(same.project == project, way) for way in ways
-        )
-        return and_(wanted, tuple_(_table.resource_type, _table.resource_id).in_(union_all(*found)))
-    if key == "resource_id":
-        return and_(
-            wanted, _table.resource_type.in_([literal_column(f"'{name}'") for name in RESOURCE_TYPES])
-        )
-    if key == "resource_name":
-        return and_(wanted, func.lower(_table.resource_name).in_(sorted({folded(text) for text in values})))
-    return wanted
+        return SHOWN_ID
+    # What looks at every row that an index brings must not choose another index, or use more of it: SQLite
+    # would go through all pairs of two lists. The sign keeps it from that.
+    return f"+{key}" if kind == "sqlite" else key
 
 
-def _any(locate: _Locator, column: ColumnElement[str], values: tuple[str, ...]) -> ColumnElement[bool]:
-    return or_(*(locate(column, text) for text in values))
-
-
-def _starts(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    return func.substr(column, 1, len(text)) == text
-
-
-def _ends_on_sqlite(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+def _ends(column: str, text: str, kind: Kind) -> Sql:
+    if kind == "postgresql":
+        return Sql(f"right({column}, ?) = ?", (len(text), text))
     # A length of 0 would mean all of it.
-    return func.substr(column, -len(text)) == text if text else true()
+    return Sql(f"substr({column}, ?) = ?", (-len(text), text)) if text else TRUE
 
 
-def _ends_on_postgres(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    return func.right(column, len(text)) == text
+def _contains(column: str, values: tuple[str, ...], kind: Kind) -> Sql:
+    position = "instr" if kind == "sqlite" else "strpos"
+    return either(Sql(f"{position}({column}, ?) > 0", (text,)) for text in values)
 
 
-def _holds_on_sqlite(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    return func.instr(column, text) > literal(0)
-
-
-def _holds_on_postgres(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    return func.strpos(column, text) > literal(0)
+def _lets_through(condition: Condition, value: str) -> bool:  # noqa: PLR0911 - one return for each operator
+    wanted = condition.values
+    match condition.operator:
+        case "$is" | "$in":
+            return value in wanted
+        case "$is_not" | "$not_in":
+            return value not in wanted
+        case "$has_value":
+            return value != ""
+        case "$is_unknown":
+            return value == ""
+        case "$starts_with":
+            return value.startswith(wanted)
+        case "$ends_with":
+            return value.endswith(wanted)
+        case "$contains":
+            return any(each in value for each in wanted)
+        case "$not_contain":
+            return not any(each in value for each in wanted)
+        case _:
+            assert_never(condition.operator)

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, select, text
 
 from consumer.projection import statements
 from consumer.projection.base import CheckpointRow, EventQuery, EventRow, Page, ProjectionInfo
+from consumer.projection.listing import READ_IN_ORDER, Listing
 from consumer.projection.migrate import current_version, latest_version, refuse_newer
+from consumer.projection.pages import Keyset
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.rows import entry_of, event_of
@@ -23,8 +25,9 @@ from schemas.trash_bin import BinQuery
 class SqlProjectionReader:
     """See ``ProjectionReader``. Starts and stops the pool that it is given."""
 
-    def __init__(self, pool: ReadPool) -> None:
+    def __init__(self, pool: ReadPool, *, read_in_order: int = READ_IN_ORDER) -> None:
         self._pool = pool
+        self._in_order = read_in_order
         self._latest = latest_version()
         self._codecs = local()
 
@@ -63,8 +66,9 @@ class SqlProjectionReader:
 
     def _list_bin(self, connection: Connection, project: str, query: BinQuery) -> Page:
         after = None if query.after_id is None else _position(connection, project, query.after_id)
-        statement = statements.page_of_entries(project, query, after, self._pool.kind)
-        rows = connection.execute(statement).all()
+        rows = Listing(
+            connection, self._pool.kind, project, query, after=after, in_order=self._in_order
+        ).rows()
         return Page([entry_of(row) for row in rows[: query.limit]], has_more=len(rows) > query.limit)
 
     def _events(self, connection: Connection, query: EventQuery) -> list[EventRow]:
@@ -137,7 +141,7 @@ def _entry(connection: Connection, project: str, entry_id: str) -> Entry | None:
     return None if row is None else entry_of(row)
 
 
-def _position(connection: Connection, project: str, after_id: str) -> statements.Keyset:
+def _position(connection: Connection, project: str, after_id: str) -> Keyset:
     # An id that no entry has is a place in the order of ids. NUL and lone surrogates, which no id holds and
     # no database compares, make way for their neighbours in that order.
     place = _SURROGATES.sub("\ud7ff", after_id.partition("\0")[0])[:MAX_TEXT]

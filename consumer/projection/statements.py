@@ -19,18 +19,18 @@ from sqlalchemy import (
 
 from consumer.projection.base import EventQuery
 from consumer.projection.engines import Kind
-from consumer.projection.filters import (
-    HAS_OTHER_PROVISIONAL,
-    IS_LISTED,
-    IS_NOT_LISTED,
-    LISTED_WHATEVER_INDEX,
-    are_selective,
-    condition_of,
-)
 from consumer.projection.rows import ENTRY_COLUMNS, EVENT_COLUMNS
-from consumer.projection.tables import TROUBLED, bin_entries, counts, events
+from consumer.projection.tables import (
+    LISTED,
+    NOT_LISTED,
+    OTHER_PROVISIONAL,
+    TROUBLED,
+    bin_entries,
+    counts,
+    events,
+)
+from schemas.events import RESOURCE_TYPES
 from schemas.ids import OWN_EVENT_END, OWN_EVENT_PREFIX
-from schemas.trash_bin import BinQuery
 
 _entry = bin_entries.c
 _event = events.c
@@ -39,35 +39,21 @@ _ENTRY: Final = tuple(_entry[name] for name in ENTRY_COLUMNS[:-2])
 _EVENT_WITHOUT_BODY: Final = tuple(_event[name] for name in EVENT_COLUMNS[:-1])
 _COMPARED: Final = ("status", "type", "failure_code", "channel", "resource_type", "resource_id")
 _SEARCHED: Final = ("event_id", "group_id", "resource_id", "resource_name", "failure_message")
-_KEYSET: Final = (_entry.sort_key, _entry.resource_type, _entry.resource_id)
 
-Keyset = tuple[str, str, str]
-
-
-def page_of_entries(project: str, query: BinQuery, after: Keyset | None, kind: Kind) -> Select[Any]:
-    """One page of the listing, and one row more to see whether another follows."""
-    few = kind == "sqlite" and are_selective(query.filters)
-    listed = LISTED_WHATEVER_INDEX if few else IS_LISTED
-    statement = (
-        select(*_ENTRY)
-        .where(_entry.project == project, listed, condition_of(project, query.filters, kind))
-        .limit(query.limit + 1)
-    )
-    backwards = query.order == "-id"
-    if after is not None:
-        position = tuple_(*map(literal, after))
-        keyset = tuple_(*_KEYSET)
-        statement = statement.where(keyset < position if backwards else keyset > position)
-    return statement.order_by(*(column.desc() if backwards else column.asc() for column in _KEYSET))
+_IS_LISTED: Final[ColumnElement[bool]] = literal_column(LISTED).self_group()
+_IS_NOT_LISTED: Final[ColumnElement[bool]] = literal_column(NOT_LISTED).self_group()
+_HAS_OTHER_PROVISIONAL: Final[ColumnElement[bool]] = literal_column(OTHER_PROVISIONAL).self_group()
+_OF_ANY_TYPE: Final = _entry.resource_type.in_([literal_column(f"'{name}'") for name in RESOURCE_TYPES])
+"""Lets the listing's index, whose second column is the type, find a sort key."""
 
 
 def entries_by_id(project: str, entry_id: str) -> Select[Any]:
     """The entry that is, or was, shown under an id; the best match alone."""
     ways: tuple[tuple[ColumnElement[bool], ...], ...] = (
         (_entry.entry_id == entry_id,),
-        (_entry.provisional_id == entry_id, HAS_OTHER_PROVISIONAL),
-        (_entry.sort_key == entry_id, IS_LISTED),
-        (_entry.sort_key == entry_id, IS_NOT_LISTED),
+        (_entry.provisional_id == entry_id, _HAS_OTHER_PROVISIONAL),
+        (_entry.sort_key == entry_id, _OF_ANY_TYPE, _IS_LISTED),
+        (_entry.sort_key == entry_id, _IS_NOT_LISTED),
     )
     found: Subquery = union_all(
         *(

@@ -1,0 +1,105 @@
+"""One page of the bin, quick whether the filters let through many entries, few or none.
+
+The listing is read in its order, which is quick when matches are frequent; but only so far. What lies behind
+is asked of the indexes that find what was asked for, and sorted, which is quick when matches are rare. Only
+filters that no index answers are read to the end.
+"""
+
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from consumer.projection.engines import Kind
+from consumer.projection.filters import condition_of, types_of
+from consumer.projection.fragments import Sql
+from consumer.projection.pages import ENTRY_NAMES, KEY_NAMES, Keyset, Pages
+from consumer.projection.ways import is_exact
+from schemas.events import ResourceType
+from schemas.trash_bin import BinQuery, Condition
+
+READ_IN_ORDER: Final = 10_000
+"""Entries of each type to read in the listing's order before the indexes are asked: some 5 ms."""
+
+_KEY_OF_ROW: Final = itemgetter(*map(ENTRY_NAMES.index, KEY_NAMES))
+
+
+class Group(NamedTuple):
+    """Conditions that hold together; an entry is listed when those of one group hold."""
+
+    types: tuple[ResourceType, ...]
+    """Which the conditions on the type let through."""
+    conditions: tuple[Condition, ...]
+    """The others."""
+
+
+class Listing:
+    """A page being read, and one entry more to see whether another follows."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        kind: Kind,
+        project: str,
+        query: BinQuery,
+        *,
+        after: Keyset | None,
+        in_order: int,
+    ) -> None:
+        self._connection = connection
+        self._filters = query.filters
+        self._groups = groups_of(query)
+        self._backwards = query.order == "-id"
+        self._wanted = query.limit + 1
+        self._pages = Pages(project, kind, self._wanted, backwards=self._backwards, after=after)
+        self._kind = kind
+        self._in_order = in_order
+
+    def rows(self) -> list[Any]:
+        """The entries' rows, in order."""
+        if not self._groups:
+            return []
+        pages, groups = self._pages, self._groups
+        types = tuple(sorted({name for group in groups for name in group.types}))
+        if not any(group.conditions for group in groups):
+            return self._all(pages.in_order(types))
+        found: list[Any] = []
+        if not all(any(map(is_exact, group.conditions)) for group in groups):
+            end = self._all(pages.end(types, self._far()))[0][0]
+            found = self._all(pages.in_order(types, condition_of(self._filters, self._kind), until=end))
+            if end is None or len(found) >= self._wanted:
+                return found
+            pages = pages.beyond(end)
+        rows = (
+            row
+            for group in groups
+            for statement in pages.of_group(group.types, group.conditions)
+            for row in self._all(statement)
+        )
+        return [*found, *self._first(rows)][: self._wanted]
+
+    def _far(self) -> int:
+        # To compare an entry with hundreds of texts takes its time.
+        values = sum(len(each.values) for group in self._groups for each in group.conditions)
+        return self._in_order // max(1, values)
+
+    def _all(self, statement: Sql) -> list[Any]:
+        return list(self._connection.exec_driver_sql(statement.for_driver(self._kind), statement.values))
+
+    def _first(self, rows: Iterable[Any]) -> list[Any]:
+        # Several ways find the same entry. Python compares texts by code point, as the databases do.
+        unique = {_KEY_OF_ROW(row): row for row in rows}
+        return [unique[key] for key in sorted(unique, reverse=self._backwards)][: self._wanted]
+
+
+def groups_of(query: BinQuery) -> list[Group]:
+    """The groups of a query's conditions that anything can match."""
+    by_key = [conditions for _, conditions in query.filters.conditions]
+    if query.filters.junction == "and":
+        by_key = [tuple(condition for conditions in by_key for condition in conditions)]
+    groups = (
+        Group(types_of(conditions), tuple(each for each in conditions if each.key != "resource_type"))
+        for conditions in by_key or [()]
+    )
+    return [group for group in groups if group.types]

@@ -1,0 +1,160 @@
+"""The listing's statements: what follows a place in its order, each made for one index of ``tables``."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from consumer.projection.engines import Kind
+from consumer.projection.filters import all_hold
+from consumer.projection.fragments import TRUE, Sql, every, joined, put_together
+from consumer.projection.rows import ENTRY_COLUMNS
+from consumer.projection.tables import LISTED
+from consumer.projection.ways import Index, Way, best_condition, ways_of
+from schemas.events import ResourceType
+from schemas.trash_bin import Condition
+
+ENTRY_NAMES: Final = ENTRY_COLUMNS[:-2]
+KEY_NAMES: Final = ("sort_key", "resource_type", "resource_id")
+_ENTRY: Final = ", ".join(ENTRY_NAMES)
+_KEY: Final = ", ".join(KEY_NAMES)
+_OUTER: Final = ", ".join(f"e.{name}" for name in ENTRY_NAMES)
+
+Keyset = tuple[str, str, str]
+"""Sort key, resource type, resource id."""
+
+
+class Pages:
+    """Statements that read the listing of a project from a place on."""
+
+    def __init__(
+        self,
+        project: str,
+        kind: Kind,
+        rows: int,
+        *,
+        backwards: bool,
+        after: Keyset | None,
+        end: str | None = None,
+    ) -> None:
+        self._project = project
+        self._kind = kind
+        self._rows = rows
+        self._backwards = backwards
+        self._after = after
+        self._end = end
+        self._direction, self._behind = ("DESC", "<") if backwards else ("ASC", ">")
+
+    def beyond(self, end: str) -> "Pages":
+        """The same behind all entries with this sort key."""
+        return Pages(
+            self._project, self._kind, self._rows, backwards=self._backwards, after=self._after, end=end
+        )
+
+    def end(self, types: Sequence[ResourceType], number: int) -> Sql:
+        """A sort key up to which each type has some ``number`` entries at the most; None: it has no more."""
+        each = (self._of_type(name, "sort_key", TRUE, f"LIMIT 1 OFFSET {number}") for name in types)
+        least = "max" if self._backwards else "min"
+        return put_together(f"SELECT {least}(sort_key) FROM ({{}}) AS ends", _union(each))  # noqa: S608 - only our own names
+
+    def in_order(
+        self, types: Sequence[ResourceType], condition: Sql = TRUE, *, until: str | None = None
+    ) -> Sql:
+        """The first entries that a condition lets through, read in the listing's order."""
+        if until is not None:
+            condition = every((condition, Sql(f"sort_key {'>=' if self._backwards else '<='} ?", (until,))))
+        each = [self._of_type(name, _ENTRY, condition, f"LIMIT {self._rows}") for name in types]
+        if len(each) == 1:
+            return each[0]
+        return put_together(
+            f"SELECT * FROM ({{}}) AS each_type ORDER BY {self._order(*KEY_NAMES)} LIMIT {self._rows}",  # noqa: S608 - only our own names
+            _union(each),
+        )
+
+    def of_group(self, types: Sequence[ResourceType], conditions: tuple[Condition, ...]) -> list[Sql]:
+        """What holds the first entries of these types and conditions; some more than once perhaps."""
+        best = best_condition(conditions)
+        holds = all_hold(conditions, self._kind)
+        if best is None:
+            return [self.in_order(types, holds)]
+        return [self._by_way(way, types, holds) for way in ways_of(best, self._kind)]
+
+    def _by_way(self, way: Way, types: Sequence[ResourceType], holds: Sql) -> Sql:
+        if way.index == "bin_entries_listed" and way.ranges is None:
+            return self.in_order(types, every((way.condition, holds)))
+        by_type = way.index in {"bin_entries_pkey", "bin_entries_listed"}
+        condition = every(
+            (
+                Sql("project = ?", (self._project,)),
+                Sql(f"{'resource_type' if by_type else _ANY_TYPE} IN ({_texts(types)})"),
+                way.condition,
+                holds,
+                Sql(LISTED),
+                *self._following(None),
+            )
+        )
+        tables = self._table(way.index)
+        if way.ranges is not None:
+            tables = put_together("{} CROSS JOIN {}", way.ranges, tables)
+        # Without the offset PostgreSQL could look for them in the listing's order instead.
+        fence = "OFFSET 0" if self._kind == "postgresql" else ""
+        return put_together(
+            f"SELECT {_OUTER} FROM (SELECT {_KEY} FROM (SELECT {_KEY} FROM {{}} WHERE {{}} {fence}) AS found "  # noqa: S608 - only our own names
+            f"ORDER BY {self._order(*KEY_NAMES)} LIMIT {self._rows}) AS firsts CROSS JOIN bin_entries AS e "
+            "WHERE e.project = {} AND e.resource_type = firsts.resource_type "
+            "AND e.resource_id = firsts.resource_id",
+            tables,
+            condition,
+            Sql("?", (self._project,)),
+        )
+
+    def _of_type(self, name: ResourceType, columns: str, condition: Sql, limit: str) -> Sql:
+        wanted = every(
+            (
+                Sql(f"project = ? AND resource_type = '{name}' AND {LISTED}", (self._project,)),
+                condition,
+                *self._following(name),
+            )
+        )
+        # The type is part of no order here: it is one.
+        order = self._order("sort_key", "resource_id")
+        return put_together(
+            f"SELECT {columns} FROM {{}} WHERE {{}} ORDER BY {order} {limit}",  # noqa: S608 - only our own names
+            self._table("bin_entries_listed"),
+            wanted,
+        )
+
+    def _table(self, index: Index) -> Sql:
+        # SQLite knows no statistics and would now and then take another one.
+        if self._kind == "postgresql":
+            return Sql("bin_entries")
+        name = "sqlite_autoindex_bin_entries_1" if index == "bin_entries_pkey" else index
+        return Sql(f"bin_entries INDEXED BY {name}")
+
+    def _following(self, name: ResourceType | None) -> Iterator[Sql]:
+        """What comes behind the place, of one type or of any."""
+        if self._end is not None:
+            yield Sql(f"sort_key {self._behind} ?", (self._end,))
+        elif self._after is not None:
+            sort_key, resource_type, resource_id = self._after
+            if name is None:
+                yield Sql(f"({_KEY}) {self._behind} (?, ?, ?)", self._after)
+            elif name == resource_type:
+                yield Sql(f"(sort_key, resource_id) {self._behind} (?, ?)", (sort_key, resource_id))
+            else:
+                also = "=" if (name > resource_type) != self._backwards else ""
+                yield Sql(f"sort_key {self._behind}{also} ?", (sort_key,))
+
+    def _order(self, *names: str) -> str:
+        return ", ".join(f"{name} {self._direction}" for name in names)
+
+
+_ANY_TYPE: Final = "resource_type || ''"
+"""The type, for a statement that must not be answered by an index that starts with it."""
+
+
+def _texts(names: Sequence[ResourceType]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _union(parts: Iterator[Sql] | Sequence[Sql]) -> Sql:
+    each = (put_together("SELECT * FROM ({}) AS one_type", part) for part in parts)
+    return joined(" UNION ALL ", each, empty=TRUE)

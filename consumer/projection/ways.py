@@ -1,0 +1,111 @@
+"""Which index finds the entries that filters let through, when they are few."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, NamedTuple
+
+from consumer.projection.engines import Kind
+from consumer.projection.fragments import Sql, either, one_of
+from consumer.projection.tables import OTHER_PROVISIONAL
+from schemas.text import folded, next_text
+from schemas.trash_bin import Condition, FilterKey
+
+_EQUALS: Final = ("$is", "$in", "$is_unknown")
+_KEYS: Final[tuple[FilterKey, ...]] = ("resource_name", "resource_id", "id")
+"""The best first."""
+
+Index = Literal[
+    "bin_entries_listed",
+    "bin_entries_folded_name",
+    "bin_entries_entry_id",
+    "bin_entries_provisional_id",
+    "bin_entries_pkey",
+]
+
+
+class Way(NamedTuple):
+    """Entries that one index finds."""
+
+    condition: Sql
+    index: Index
+    ranges: Sql | None = None
+    """A table ``k`` that the condition speaks of, for SQLite, which would take no index for many ranges."""
+
+
+def best_condition(conditions: tuple[Condition, ...]) -> Condition | None:
+    """The condition by which an index finds the fewest entries, if there is one."""
+    found = [condition for condition in conditions if is_exact(condition) or _is_prefix(condition)]
+    return min(found, key=_rank, default=None)
+
+
+def is_exact(condition: Condition) -> bool:
+    """Whether it names names or ids in full."""
+    return condition.key in _KEYS and condition.operator in _EQUALS
+
+
+def ways_of(condition: Condition, kind: Kind) -> tuple[Way, ...]:
+    """Where to look: whatever ``condition`` lets through, one of the ways at least finds, and more."""
+    values = ("",) if condition.operator == "$is_unknown" else condition.values
+    find = _starts if condition.operator == "$starts_with" else _equals
+    match condition.key:
+        case "resource_name":
+            return (find("lower(resource_name)", "bin_entries_folded_name", values, kind),)
+        case "resource_id":
+            return (find("resource_id", "bin_entries_pkey", values, kind),)
+        case _:
+            other = find("provisional_id", "bin_entries_provisional_id", values, kind)
+            return (
+                find("entry_id", "bin_entries_entry_id", values, kind),
+                other._replace(
+                    condition=Sql(f"{other.condition.text} AND {OTHER_PROVISIONAL}", other.condition.values)
+                ),
+                find("sort_key", "bin_entries_listed", values, kind),
+            )
+
+
+def _equals(column: str, index: Index, values: Iterable[str], _: Kind) -> Way:
+    return Way(one_of(column, tuple(dict.fromkeys(map(_in_index(index), values)))), index)
+
+
+def _starts(column: str, index: Index, values: Iterable[str], kind: Kind) -> Way:
+    # Texts that start with another one are those from it to the least text behind all of them.
+    texts = _apart(values)
+    in_index = _in_index(index)
+    ranges = [(in_index(text), next_text(in_index(text)), text) for text in texts]
+    if kind == "postgresql" or len(ranges) == 1:
+        each = (Sql(f"{column} >= ? AND {column} < ?", found[:2]) for found in dict.fromkeys(ranges))
+        return Way(either(each), index)
+    shown = "resource_name" if index == "bin_entries_folded_name" else column
+    return Way(
+        Sql(f"{column} >= k.lo AND {column} < k.hi AND substr({shown}, 1, length(k.text)) = k.text"),
+        index,
+        Sql(
+            "(SELECT value ->> 0 AS lo, value ->> 1 AS hi, value ->> 2 AS text FROM json_each(?)) AS k",
+            (json.dumps(ranges),),
+        ),
+    )
+
+
+def _in_index(index: Index) -> Callable[[str], str]:
+    return folded if index == "bin_entries_folded_name" else str
+
+
+def _apart(values: Iterable[str]) -> list[str]:
+    """Those that do not start with another one: what starts with them is found once."""
+    kept: list[str] = []
+    for text in sorted(values):
+        if not kept or not text.startswith(kept[-1]):
+            kept.append(text)
+    return kept
+
+
+def _is_prefix(condition: Condition) -> bool:
+    return (
+        condition.key in _KEYS
+        and condition.operator == "$starts_with"
+        and all(next_text(text) is not None for text in condition.values)
+    )
+
+
+def _rank(condition: Condition) -> tuple[bool, int]:
+    return not is_exact(condition), _KEYS.index(condition.key)
