@@ -41,11 +41,15 @@ def folded(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
+_BEFORE_SURROGATES: Final = 0xD7FF
+_BEHIND_SURROGATES: Final = 0xE000
+"""Surrogates are no characters: this one follows the other."""
+
+
 def next_text(text: str) -> str | None:
     """The least text, by code point, behind all those that start with ``text``; None: there is none."""
     for index in range(len(text) - 1, -1, -1):
         point = ord(text[index])
         if point < sys.maxunicode:
-            # Surrogates are no characters: what follows U+D7FF is U+E000.
-            return text[:index] + chr(0xE000 if point == 0xD7FF else point + 1)  # noqa: PLR2004 - as said
+            return text[:index] + chr(_BEHIND_SURROGATES if point == _BEFORE_SURROGATES else point + 1)
     return None

@@ -78,9 +78,9 @@ class Pages:
         return [self._by_way(way, types, holds) for way in ways_of(best, self._kind)]
 
     def _by_way(self, way: Way, types: Sequence[ResourceType], holds: Sql) -> Sql:
-        if way.index == "bin_entries_listed" and way.ranges is None:
+        if way.by == "bin_entries_listed" and way.ranges is None:
             return self.in_order(types, every((way.condition, holds)))
-        by_type = way.index in {"bin_entries_pkey", "bin_entries_listed"}
+        by_type = way.by in {"bin_entries_pkey", "bin_entries_listed"}
         condition = every(
             (
                 Sql("project = ?", (self._project,)),
@@ -91,7 +91,7 @@ class Pages:
                 *self._following(None),
             )
         )
-        tables = self._table(way.index)
+        tables = self._table(way.by)
         if way.ranges is not None:
             tables = put_together("{} CROSS JOIN {}", way.ranges, tables)
         # Without the offset PostgreSQL could look for them in the listing's order instead.

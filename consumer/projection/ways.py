@@ -27,7 +27,7 @@ class Way(NamedTuple):
     """Entries that one index finds."""
 
     condition: Sql
-    index: Index
+    by: Index
     ranges: Sql | None = None
     """A table ``k`` that the condition speaks of, for SQLite, which would take no index for many ranges."""
 

@@ -1,5 +1,7 @@
 """The listing's indexes: by type; in SQLite with what filters and order need."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,7 @@ depends_on = None
 
 _LISTED = sa.text("state IN ('deleted', 'in_bin')")
 _KEYSET = ["sort_key", "resource_type", "resource_id"]
-_FOLDED_NAME = ["project", sa.func.lower(sa.column("resource_name"))]
+_FOLDED_NAME: list[Any] = ["project", sa.func.lower(sa.column("resource_name"))]
 
 
 def upgrade() -> None:
