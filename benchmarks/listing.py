@@ -26,7 +26,7 @@ from benchmarks.servers import CREDENTIALS, SERVE, folder, running
 from benchmarks.table import Row, row, show
 
 PAGE_MS, FILTER_MS = 10, 50
-_SHARE = 0.6
+_SHARE = 0.3
 """Seconds for each case, at least four requests."""
 _MOST = 200
 _PATIENCE = 60.0
