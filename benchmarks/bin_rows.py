@@ -113,12 +113,12 @@ def _word(noise: bytes) -> str:
 
 
 def fill(address: str, entries: int) -> None:
-    """Migrate the projection and put so many entries into it, unless it holds that many already."""
+    """Migrate the projection and put so many entries into it, unless it holds as many already."""
     migrate(address)
     database = open_engine(address, "migrate")
     try:
         with database.engine.begin() as connection:
-            if _held(connection) == entries:
+            if _held(connection) >= entries:
                 return
             if database.kind == "sqlite":
                 connection.exec_driver_sql("PRAGMA cache_size=-4000000")
