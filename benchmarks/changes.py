@@ -84,7 +84,7 @@ def _latency(server: Server, requests: Sequence[Signed], rate: float, seconds: f
         rate=rate,
         answered=note,
     )
-    until(lambda: len(reader.told) >= len(answered), "all are told of")
+    until(lambda: answered.keys() <= reader.told.keys(), "all are told of")
     reader.end()
     late = [reader.told[voucher] - since for voucher, since in answered.items()]
     yield row(
