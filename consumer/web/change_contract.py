@@ -24,7 +24,7 @@ _AFTER: Final = Parameter(
     name="after",
     place="query",
     text="`beginning`: all entries, then what changes. `now`: what changes from now on. Else a cursor.",
-    schema={"type": "string", "maxLength": MAX_CURSOR, "default": "beginning"},
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_CURSOR, "default": "beginning"},
     example="now",
 )
 _TEXT: Final = (
