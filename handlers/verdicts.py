@@ -70,6 +70,8 @@ class Decision(NamedTuple):
 
 _GONE: Final = ("vanished", "purged")
 _UNKNOWN: Final = Decision("unknown", None)
+_WEIGHT: Final[Mapping[Verdict, int]] = {"dead": 2, "deleted": 1, "reusable": 0}
+"""Of what may be said of a campaign."""
 
 
 def deletion_time(entry: Entry) -> Micros:
@@ -101,7 +103,7 @@ def decide(
         return _of_campaign(None if campaign_id is None else campaigns.get(campaign_id))
     asked = None if campaign_id is None else campaigns.get(campaign_id)
     newest, *others = bearers
-    decision = _fate(newest, asked or _campaign_of(newest, campaigns))
+    decision = _fate(newest, _weightier(asked, _campaign_of(newest, campaigns)))
     if asked is not None and decision.verdict == "reusable" and asked.state not in _GONE:
         # The bearer known here is gone, but whoever asks knows of one in a campaign that is in the bin.
         return _of_campaign(asked)
@@ -138,6 +140,13 @@ def _fate(bearer: Bearer, campaign: Entry | None) -> Decision:
 
 def _of_campaign(campaign: Entry | None) -> Decision:
     return _UNKNOWN if campaign is None else Decision(_verdict(campaign.state), _evidence(campaign))
+
+
+def _weightier(asked: Entry | None, known: Entry | None) -> Entry | None:
+    """Of the campaign that whoever asks names and the one that is known: that which says more against it."""
+    if asked is None or known is None:
+        return asked or known
+    return known if _WEIGHT[_verdict(known.state)] > _WEIGHT[_verdict(asked.state)] else asked
 
 
 def _campaign_of(bearer: Bearer, campaigns: Mapping[str, Entry]) -> Entry | None:

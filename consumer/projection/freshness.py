@@ -31,16 +31,17 @@ class SqlFreshnessReader:
         return await self._pool.read(lambda connection: self._freshness(connection, asked))
 
     def _freshness(self, connection: Connection, asked: frozenset[tuple[str, str]]) -> Freshness:
-        return Freshness(self._age(connection), frozenset(_present(connection, asked)))
+        age, seen = self._age(connection)
+        return Freshness(age, seen, frozenset(_present(connection, asked)))
 
-    def _age(self, connection: Connection) -> Micros | None:
+    def _age(self, connection: Connection) -> tuple[Micros | None, Micros | None]:
         table = checkpoints.c
         known, seen, least, now = connection.execute(
             select(func.count(), func.count(table.caught_up_at), func.min(table.caught_up_at), DatabaseNow())
             .select_from(checkpoints)
             .where(table.consumer == self._consumer, table.generation == self._generation)
         ).one()
-        return max(0, now - least) if known and known == seen else None
+        return (max(0, now - least), least) if known and known == seen else (None, None)
 
 
 def _present(connection: Connection, asked: frozenset[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,8 @@ class Freshness(NamedTuple):
 
     age: Micros | None
     """Since all was applied that the log then held, the least over its partitions; None: never yet."""
+    seen: Micros | None
+    """The moment, by the database's clock, that ``age`` counts from: the same while nothing new is known."""
     present: frozenset[tuple[str, str]]
     """Those of the events asked for, (project, event id), that are there, whatever became of them."""
 

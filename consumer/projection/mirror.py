@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal, literal
 from consumer.projection import statements
 from consumer.projection.base import EventQuery
 from consumer.projection.control import CONSUMER
+from consumer.projection.database_time import DatabaseNow
 from consumer.projection.mirror_base import HOUR, EventPage, PartitionReach, Stats
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.rows import event_of
@@ -122,7 +123,12 @@ def _reach(consumer: str) -> Select[Any]:
     table = checkpoints.c
     newest = select(func.max(table.generation)).where(table.consumer == consumer).scalar_subquery()
     return (
-        select(table.log_partition, table.next_offset, table.caught_up_at)
+        select(
+            table.log_partition,
+            table.next_offset,
+            table.caught_up_at,
+            (DatabaseNow() - table.caught_up_at).label("behind"),
+        )
         .where(table.consumer == consumer, table.generation == newest)
         .order_by(table.log_partition)
     )

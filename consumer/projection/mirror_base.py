@@ -26,7 +26,9 @@ class PartitionReach(NamedTuple):
     partition: int
     next_offset: int
     caught_up_at: Micros | None
-    """When the end of the log was last seen."""
+    """When the end of the log was last seen, by the database's clock."""
+    behind: Micros | None
+    """How long ago that was, by the same clock."""
 
 
 class Stats(NamedTuple):

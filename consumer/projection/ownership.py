@@ -94,6 +94,14 @@ def renew(
         raise FencedError(f"partition {partition}: epoch {epoch} is over, another worker has taken it")
 
 
+def seen_earlier(
+    connection: Connection, owner: Owner, log_id: str, partition: int, *, epoch: int, seconds: float
+) -> None:
+    """Move what ``renew`` has noted of the log's end back."""
+    earlier = update(checkpoints).where(_row(owner, log_id, partition), _table.epoch == epoch)
+    connection.execute(earlier.values(caught_up_at=_table.caught_up_at - _micros(seconds)))
+
+
 def release(connection: Connection, owner: Owner, log_id: str, partition: int, *, epoch: int) -> None:
     """See ``ProjectionWriter.release``."""
     connection.execute(

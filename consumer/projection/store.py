@@ -26,6 +26,8 @@ _CONFLICTS: Final = 5
 """Other transactions that may come between before the batch is left for later."""
 _CONFLICT_PAUSE: Final = 0.05
 _LOCK_SECONDS: Final = 2
+_PROMPT: Final = 0.01
+"""Seconds that noting the log's end may take; what takes longer is put right."""
 _WAL_BYTES: Final = 256 * 1024 * 1024
 """Readers keep SQLite's write-ahead log from starting over; at this size the writer waits for them."""
 
@@ -72,10 +74,17 @@ class SqlProjectionWriter:
         self, log_id: str, partition: int, *, epoch: int, lease: float | None, end_seen: float | None
     ) -> None:
         def renew(connection: Connection) -> None:
-            ago = None if end_seen is None else self._clock.monotonic() - end_seen
+            ago = None if end_seen is None else self._clock.monotonic() - end_seen + _PROMPT
             ownership.renew(
                 connection, self._owner, log_id, partition, epoch=epoch, lease=lease, end_seen_ago=ago
             )
+            if end_seen is None or ago is None:
+                return
+            # The database's clock was read at some moment since: after a wait for the row, or after this
+            # process was frozen, it would say that the end was seen later than it was.
+            late = self._clock.monotonic() - end_seen - ago
+            if late > 0:
+                ownership.seen_earlier(connection, self._owner, log_id, partition, epoch=epoch, seconds=late)
 
         await self._in_transaction(renew)
 

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from consumer.errors import CursorExpiredError, StopError, TransientError
 from consumer.metrics import Metrics
 from consumer.projection.changes_base import ChangedEntry, Changes, Cursor
+from consumer.web.auth import FRESH_SECONDS
 from consumer.web.change_feed import ChangeFeed, FeedPage, Subscription
 from consumer.web.change_texts import page_text
 from consumer.web.cursors import cursor_text
@@ -72,6 +73,7 @@ class ChangeStream(Response):
         self._rules = rules
         self._metrics = metrics
         self._gone = False
+        self._known_until = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -81,6 +83,7 @@ class ChangeStream(Response):
             self._metrics.streams.inc()
             watching = asyncio.create_task(self._watch(receive, subscription), name="stream reader")
             why = "failed"
+            self._known_until = _now() + FRESH_SECONDS
             try:
                 await self._begin(send, more=True)
                 why = await self._until_ended(send, subscription)
@@ -120,8 +123,10 @@ class ChangeStream(Response):
             if subscription.lost:
                 subscription.lost = in_step = False
             if not in_step:
+                await self._check_caller()
                 in_step = await self._catch_up(send)
             elif subscription.pages:
+                await self._check_caller()
                 await self._pass_on(send, subscription.pages.popleft())
             else:
                 subscription.woken.clear()
@@ -176,19 +181,31 @@ class ChangeStream(Response):
 
     async def _heartbeat(self, send: Send, subscription: Subscription) -> None:
         """A comment, and the cursor: what changed meanwhile was of other projects."""
+        self._known_until = 0.0
+        await self._check_caller()
+        if self._feed.head is not None and not subscription.pages and not subscription.lost:
+            self._cursor = _later(self._cursor, self._feed.head)
+        await self._write(send, b": heartbeat\nid: %b\n\n" % cursor_text(self._cursor).encode())
+
+    async def _check_caller(self) -> None:
+        """Before anything is told: where changes never cease there is no heartbeat."""
+        if _now() < self._known_until:
+            return
+        self._known_until = _now() + FRESH_SECONDS
         try:
             await self._still_known()
         except ProblemError as error:
             raise _EndedError("refused", error.problem.body) from None
         except (TransientError, StopError):
             pass  # they cannot be looked up now: those who are here stay
-        if self._feed.head is not None and not subscription.pages and not subscription.lost:
-            self._cursor = _later(self._cursor, self._feed.head)
-        await self._write(send, b": heartbeat\nid: %b\n\n" % cursor_text(self._cursor).encode())
 
     async def _write(self, send: Send, text: bytes, *, more: bool = True) -> None:
         async with asyncio.timeout(self._rules.write_timeout):
             await send({"type": "http.response.body", "body": text, "more_body": more})
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _problem_text(problem: ErrorBody) -> bytes:

@@ -87,15 +87,14 @@ class ChangeRoutes:
             raise ProblemError(
                 invalid_header("Last-Event-ID is not the id of an event of this stream")
             ) from None
-        if self._feed.count >= self._rules.most:
-            self._metrics.streams_ended.labels("full").inc()
-            full = service_unavailable(f"There are {self._rules.most} streams already (STREAMS_MAX).")
-            raise ProblemError(full, RETRY_AFTER)
+        self._refuse_too_many()
         try:
             # Whatever is wrong with the cursor is answered before the stream begins.
             first = await self._changes.changes(caller.project.name, cursor, 1)
         except CursorExpiredError as error:
             raise ProblemError(cursor_expired(str(error))) from None
+        # Others may have begun meanwhile. From here to the subscription nothing else runs.
+        self._refuse_too_many()
         return ChangeStream(
             self._changes,
             self._feed,
@@ -106,6 +105,12 @@ class ChangeRoutes:
             rules=self._rules,
             metrics=self._metrics,
         )
+
+    def _refuse_too_many(self) -> None:
+        if self._feed.count >= self._rules.most:
+            self._metrics.streams_ended.labels("full").inc()
+            full = service_unavailable(f"There are {self._rules.most} streams already (STREAMS_MAX).")
+            raise ProblemError(full, RETRY_AFTER)
 
     async def _check(self, headers: Headers) -> None:
         caller = await self._credentials.authenticate(headers)

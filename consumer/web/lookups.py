@@ -64,6 +64,7 @@ class Lookups:
     async def lookups(self, request: Request) -> Response:
         """Many codes and ids."""
         caller = await self._credentials.authenticate(request.headers)
+        Parameters(request.scope["query_string"], ())
         try:
             body = await read_body(request.receive, limit=MAX_BODY, seconds=_BODY_SECONDS)
             asked = parse_lookups(body)
@@ -81,13 +82,25 @@ class Lookups:
 
 def _code(raw_path: bytes) -> str:
     """The code in a path. What follows the prefix is all of it, slashes too, encoded or not."""
-    encoded = raw_path.removeprefix(_PREFIX)
+    encoded = _after_prefix(raw_path)
     if not encoded:
         raise ProblemError(not_found("There is nothing at this path: a code is missing."))
     try:
         return unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
         raise ProblemError(invalid_query_params("Property .code is not percent-encoded UTF-8")) from None
+
+
+def _after_prefix(raw_path: bytes) -> bytes:
+    if raw_path.startswith(_PREFIX):
+        return raw_path[len(_PREFIX) :]
+    # The route was found by the decoded path: of the prefix a letter is percent-encoded, or a slash.
+    *segments, encoded = raw_path.split(b"/", _PREFIX.count(b"/"))
+    if b"/".join(map(unquote_to_bytes, segments)) + b"/" == _PREFIX and not any(
+        b"/" in unquote_to_bytes(each) for each in segments
+    ):
+        return encoded
+    raise ProblemError(not_found("There is nothing at this path."))
 
 
 def _ask(caller: Caller, lookup: CodeLookup | ResourceLookup) -> CodeAsk | ResourceAsk:

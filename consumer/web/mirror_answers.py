@@ -91,9 +91,7 @@ def stats_view(stats: Stats, now: Micros, since: Micros, hours: int) -> StatsVie
                 partition=reach.partition,
                 next_offset=reach.next_offset,
                 caught_up_at=None if reach.caught_up_at is None else format_time(reach.caught_up_at),
-                behind_seconds=(
-                    None if reach.caught_up_at is None else max(0, now - reach.caught_up_at) / 1_000_000
-                ),
+                behind_seconds=None if reach.behind is None else max(0, reach.behind) / 1_000_000,
             )
             for reach in stats.partitions
         ],

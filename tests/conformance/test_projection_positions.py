@@ -115,6 +115,32 @@ async def test_seeing_the_end_is_noted(address: str, reader: SqlProjectionReader
     assert 100_000_000 <= seen[1] - seen[0] <= 100_000_000 + PATIENCE * 1_000_000
 
 
+class _FreezingClock(ManualClock):
+    """Lets 100 s pass after each reading of the monotonic clock, as when the process was frozen there."""
+
+    def monotonic(self) -> float:
+        reading = super().monotonic()
+        self.advance(100.0)
+        return reading
+
+
+async def test_a_note_that_is_late_says_so(address: str, reader: SqlProjectionReader) -> None:
+    """A worker that was frozen between looking and noting does not say that it looked just now."""
+    moments = []
+    for clock in (ManualClock(), _FreezingClock()):
+        store = writer(address, clock=clock)
+        await store.start()
+        feed = await Feed.of(store)
+        end_seen = clock.monotonic()
+        await store.renew(LOG, 0, epoch=feed.checkpoint.epoch, lease=None, end_seen=end_seen)
+        caught_up_at = (await reader.info()).checkpoints[0].caught_up_at
+        assert caught_up_at is not None
+        moments.append(caught_up_at)
+        await store.stop()
+    # 100 s before the database was asked, and 100 s while it was.
+    assert 200_000_000 - PATIENCE * 1_000_000 <= moments[0] - moments[1] <= 200_100_000
+
+
 async def test_partitions_that_nobody_has_acquired_are_known(
     store: SqlProjectionWriter, reader: SqlProjectionReader
 ) -> None:

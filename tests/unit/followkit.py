@@ -38,6 +38,7 @@ class Followed:
     feed: Feed
     stop: asyncio.Event
     address: str
+    following: Following
     port: int = 0
 
     async def push(self, *said: Said) -> None:
@@ -63,8 +64,9 @@ async def followed(folder: Path, rules: StreamRules = RULES) -> AsyncIterator[Fo
     changes = SqlChanges(pool)
     feed = ChangeFeed(changes, log=create_log(output, level="debug", console=False))
     polling = asyncio.create_task(feed.run(stop))
-    web = Web(reader=reader, following=Following(changes, feed, rules, metrics), metrics=metrics)
-    made = Followed(web, store, await Feed.of(store), stop, address)
+    following = Following(changes, feed, rules, metrics)
+    web = Web(reader=reader, following=following, metrics=metrics)
+    made = Followed(web, store, await Feed.of(store), stop, address, following)
     async with web.serve() as made.port:
         yield made
         stop.set()

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
+from starlette.types import Message
 
 from consumer.projection.changes_base import BEGINNING, ChangedEntry, ChangesPage, Cursor
 from consumer.projection.engines import open_engine
 from consumer.projection.following_tables import generations
 from consumer.types import Position
 from consumer.web.change_feed import FeedPage, Subscription
-from consumer.web.change_stream import StreamRules
+from consumer.web.change_stream import ChangeStream, StreamRules
+from consumer.web.errors import ProblemError
 from handlers.changes import ResourceKey
-from tests.projection_kit import Feed, Said, eventually
+from schemas.errors import unauthorized
+from tests.projection_kit import PATIENCE, Feed, Said, eventually
 from tests.unit.followkit import RULES, STREAM, Copy, Followed, events_of, followed
 from tests.unit.webkit import CREDENTIALS, is_error
 
@@ -128,6 +131,62 @@ async def test_no_more_streams_than_allowed(tmp_path: Path) -> None:
                 return again.status_code == 200
 
         await eventually(has_room)
+
+
+async def test_no_more_streams_than_allowed_at_once(tmp_path: Path) -> None:
+    """Those that come at the same moment are counted one by one."""
+    async with followed(tmp_path, RULES._replace(most=3)) as mirror, mirror.client() as client:
+        done = asyncio.Event()
+
+        async def status() -> int:
+            async with client.stream("GET", STREAM) as response:
+                if response.status_code == 200:
+                    await done.wait()
+                return response.status_code
+
+        asked = [asyncio.create_task(status()) for _ in range(12)]
+
+        async def all_answered() -> bool:
+            return mirror.sample("change_streams") + sum(task.done() for task in asked) == len(asked)
+
+        await eventually(all_answered)
+        done.set()
+        assert sorted(await asyncio.gather(*asked)) == [200] * 3 + [503] * 9
+
+
+async def test_credentials_that_end_while_changes_never_cease(mirror: Followed) -> None:
+    """The stream ends with a 401 although no moment of quiet brings a heartbeat."""
+    sent: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+
+    async def no_longer() -> None:
+        raise ProblemError(unauthorized())
+
+    following = mirror.following
+    stream = ChangeStream(
+        following.changes,
+        following.feed,
+        project="default",
+        cursor=await following.changes.now(),
+        still_known=no_longer,
+        rules=RULES._replace(heartbeat=PATIENCE),
+        metrics=following.metrics,
+    )
+
+    async def nothing() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    following_it = asyncio.create_task(stream({"type": "http", "method": "GET"}, nothing, send))
+    n = 0
+    async with asyncio.timeout(PATIENCE / 2):
+        while not following_it.done():
+            await mirror.push(*vouchers(n, n + 1))
+            n += 1
+    await following_it
+    assert sent[-1].startswith(b'event: problem\ndata: {"code":401')
 
 
 async def test_a_reader_that_takes_nothing_is_dropped(tmp_path: Path) -> None:

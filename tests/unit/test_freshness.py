@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from consumer.clock import SystemClock
 from consumer.log import Output, create_log
 from consumer.metrics import Metrics
 from consumer.projection.freshness import SqlFreshnessReader
+from consumer.projection.freshness_base import Freshness as Projected
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.store import SqlProjectionWriter
@@ -83,6 +84,38 @@ async def test_every_reading_names_its_age(patient: Mirror) -> None:
     assert 100 <= float(fresh.headers["binmirror-age"]) < 100 + PATIENCE
     assert "binmirror-age" in (await patient.web.get(PATH)).headers
     assert "binmirror-age" not in (await patient.web.get("/health/live")).headers
+
+
+class _SetBack:
+    """A database whose clock is set back by an hour after the first look, while nobody notes anything."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def freshness(self, events: Collection[tuple[str, str]]) -> Projected:
+        self.looks += 1
+        return Projected(100_000_000 if self.looks == 1 else 0, 5_000_000, frozenset(events))
+
+
+async def test_a_clock_that_is_set_back_makes_nothing_younger() -> None:
+    """While nothing new is noted of the log's end the age goes on growing."""
+    output, stop, reader = Output(io.BytesIO()), asyncio.Event(), _SetBack()
+    freshness = Freshness(
+        reader,
+        patience=PATIENCE,
+        clock=SystemClock(),
+        metrics=Metrics(),
+        log=create_log(output, level="debug", console=False),
+    )
+    looking = asyncio.create_task(freshness.run(stop))
+    for _ in range(2):
+        await freshness.demand("default", [(b"binmirror-min-event", b"e")])
+    assert reader.looks >= 2
+    name, age = freshness.begin()()
+    assert (name, float(age) >= 100) == (b"binmirror-age", True)
+    stop.set()
+    await looking
+    output.close()
 
 
 async def test_waits_for_an_event(patient: Mirror) -> None:

@@ -134,6 +134,20 @@ async def test_slashes_as_they_are(web: Web) -> None:
     assert (response.json()["code"], response.json()["verdict"]) == ("a/b", "deleted")
 
 
+@pytest.mark.parametrize("path", ["/mirror/v1/%76ouchers/DEAD", "/%6Dirror/v1/vouchers/DEAD"])
+async def test_a_path_encoded_without_need(web: Web, path: str) -> None:
+    """A letter of the route may be percent-encoded too: it is the same path, and the same code."""
+    response = await web.get(path, **CREDENTIALS)
+    assert response.json()["code"] == "DEAD"
+    assert response.json()["verdict"] == "dead"
+
+
+@pytest.mark.parametrize("path", ["/mirror%2Fv1/vouchers/DEAD", "/mirror/v1/vouchers%2FDEAD"])
+async def test_an_encoded_slash_of_the_route(web: Web, path: str) -> None:
+    """It is no slash: there is nothing at that path, and never a verdict on another code."""
+    assert is_error(await web.get(path, **CREDENTIALS), 404, "not_found")
+
+
 async def test_case_insensitive_projects(web: Web) -> None:
     """A project that does not tell upper from lower case finds its codes in any case, and only its own."""
     assert (await look(web, "sHOP", **SHOP_CREDENTIALS))["verdict"] == "deleted"

@@ -72,6 +72,14 @@ async def test_queries_that_make_no_sense(web: Web, path: str, details: str) -> 
     assert details in response.json()["details"]
 
 
+async def test_many_have_no_query(web: Web) -> None:
+    """A parameter that is not known is named, here too."""
+    async with web.client() as client:
+        response = await client.post(LOOKUPS + "?limit=1", content=b'{"lookups": []}', headers=CREDENTIALS)
+    assert is_error(response, 400, "invalid_query_params")
+    assert ".limit is unknown" in response.json()["details"]
+
+
 async def test_who_may_ask(web: Web) -> None:
     """Without credentials nobody, whatever is asked; and never more than those of a project may see."""
     assert is_error(await web.get(VOUCHER + "DEAD"), 401, "unauthorized")

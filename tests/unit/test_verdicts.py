@@ -166,3 +166,19 @@ def test_bearers_of_the_same_moment() -> None:
     """Their ids put them in order."""
     pair = [dead("purged", "v_1"), dead("in_bin", "v_2")]
     assert newest_first(pair) == newest_first(pair[::-1]) == pair[::-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "expected"),
+    [
+        ("vanished", "in_bin", "dead"),
+        ("in_bin", "vanished", "dead"),
+        ("purged", "deleted", "deleted"),
+        ("deleted", "in_bin", "dead"),
+        ("vanished", "purged", "reusable"),
+    ],
+)
+def test_of_two_campaigns_the_worse_counts(asked: State, known: State, expected: str) -> None:
+    """Whoever asks may name another campaign than the one known: what speaks most against the code counts."""
+    campaigns = campaign(asked, "camp_1") | campaign(known, "camp_2")
+    assert verdict(alive(5, campaign="camp_2"), campaigns=campaigns, hint="camp_1") == expected
