@@ -85,19 +85,21 @@ async def test_pages_are_read_by_index(
 @pytest.mark.parametrize(
     ("condition", "indexes"),
     [
-        (Condition("resource_name", "$in", ("N1", "N2")), {"bin_entries_folded_name"}),
-        (Condition("resource_name", "$starts_with", ("N10",)), {"bin_entries_folded_name"}),
-        (Condition("resource_name", "$starts_with", ("N10", "N20")), {"bin_entries_folded_name"}),
-        (Condition("resource_id", "$is", ("v7",)), {"bin_entries_pkey"}),
-        (Condition("resource_id", "$starts_with", ("v700",)), {"bin_entries_pkey"}),
+        (Condition("resource_name", "$in", ("N1", "N2")), ("bin_entries_folded_name",)),
+        (Condition("resource_name", "$starts_with", ("N10",)), ("bin_entries_folded_name",)),
+        (Condition("resource_name", "$starts_with", ("N10", "N20")), ("bin_entries_folded_name",)),
+        (Condition("resource_id", "$is", ("v7",)), ("bin_entries_pkey",)),
+        (Condition("resource_id", "$starts_with", ("v700",)), ("bin_entries_pkey",)),
         (
             Condition("id", "$in", ("tbe_1", "tbe_2")),
-            {"bin_entries_entry_id", "bin_entries_provisional_id", "bin_entries_listed"},
+            ("bin_entries_entry_id", "bin_entries_provisional_id", "bin_entries_listed"),
         ),
     ],
     ids=str,
 )
-async def test_rare_matches_are_found_by_index(address: str, condition: Condition, indexes: set[str]) -> None:
+async def test_rare_matches_are_found_by_index(
+    address: str, condition: Condition, indexes: tuple[str, ...]
+) -> None:
     """What few entries can match is looked up where it is, not searched for along the listing."""
     kind = open_engine(address, "read").kind
     pages = Pages("p", kind, AT_ONCE, backwards=False, after=None)
