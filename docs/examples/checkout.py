@@ -2,7 +2,7 @@
 
     python checkout.py CODE …
 
-Needs httpx, and in the environment BINMIRROR_URL, APP_ID and APP_TOKEN. What a verdict means here:
+Needs httpx, and in the environment BINMIRROR_URL, APP_ID and APP_TOKEN; CHECKOUT_DEADLINE if you like. What a verdict means here:
 
     dead, deleted       the voucher is in Voucherify's bin: say no at once
     reusable, unknown   binmirror cannot know whether the code lives: ask Voucherify, as before
@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import httpx
 
-DEADLINE = 0.25
+DEADLINE = float(os.environ.get("CHECKOUT_DEADLINE", "0.25"))
 """Seconds for all of it: connecting, waiting, reading."""
 
 Decision = Literal["reject", "ask_voucherify"]
