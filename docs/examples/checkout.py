@@ -2,7 +2,8 @@
 
     python checkout.py CODE …
 
-Needs httpx, and in the environment BINMIRROR_URL, APP_ID and APP_TOKEN; CHECKOUT_DEADLINE if you like. What a verdict means here:
+Needs httpx, and in the environment BINMIRROR_URL, APP_ID and APP_TOKEN (CHECKOUT_DEADLINE too, if you like).
+What a verdict means here:
 
     dead, deleted       the voucher is in Voucherify's bin: say no at once
     reusable, unknown   binmirror cannot know whether the code lives: ask Voucherify, as before
