@@ -41,7 +41,8 @@ class EntriesTopic(Protocol):
     async def open(self) -> OpenedTopic:
         """Connect, and shut out every earlier writer: what they have not committed by now, they never will.
 
-        Whatever was opened before is given up.
+        Whatever was opened before is given up. What they left open is decided when this returns, in some
+        partitions perhaps as committed and in others not: publish again what ``publish`` has not told of.
 
         Raises:
             LogUnavailableError: no answer in time.
@@ -51,6 +52,8 @@ class EntriesTopic(Protocol):
 
     async def publish(self, records: Sequence[TopicRecord]) -> Mapping[int, int]:
         """Append all records, or none, in their order (within a key). Returns partition → an end reached.
+
+        Returns when readers of what is committed can see them.
 
         After an error the topic is closed; whether the records are in it only ``open`` makes certain.
 

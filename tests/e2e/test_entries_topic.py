@@ -7,11 +7,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from consumer.errors import FencedError, LogUnavailableError, StopError
-from consumer.eventlog.entries_base import HeldKey
+from consumer.eventlog.entries_base import HeldKey, OpenedTopic
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.entries import KafkaEntriesTopic
 from consumer.eventlog.kafka.entries_admin import TOMBSTONE_MS, EntriesTopicAdmin
 from consumer.eventlog.kafka.session import partition_for
+from consumer.eventlog.kafka.settled import Settled
 from tests.entries_kit import COMPACTED, Subscriber, entries_topic, opened, tombstone, value
 from tests.servers.kafka import KafkaBroker, set_topic_config
 
@@ -143,14 +144,53 @@ async def test_killed_broker(kafka_broker: KafkaBroker, topic: str) -> None:
         assert not last[b"p/voucher/v2"]
 
 
-async def _until_open(entries: KafkaEntriesTopic) -> None:
+async def test_killed_between_commit_and_markers(kafka_broker: KafkaBroker, topic: str) -> None:
+    """Killed as soon as the coordinator has a commit, the topic opens with nothing undecided, and is whole.
+
+    A broker started again may pass over partitions in which the commit is not marked yet, so that some have
+    the records and some do not. What was not told of as published is published again, and repairs that.
+    """
+    records = [value(f"p/voucher/v{n}", n) for n in range(50)]
+    async with opened(kafka_broker, topic, deadline=2.0) as entries:
+        assert entries._producer is not None
+        await entries._producer.commit(records, timestamp=1)
+        await asyncio.to_thread(kafka_broker.kill)
+        await asyncio.to_thread(kafka_broker.restore)
+        ends = (await _until_open(entries)).ends
+        settled = Settled(KafkaConnection(bootstrap_servers=(kafka_broker.bootstrap,), topic=topic))
+        assert await settled.undecided() == []
+        await settled.close()
+        assert all(ends.values())
+        await entries.publish([*records, tombstone("p/voucher/v2")])
+        last = await held(entries)
+        assert len(last) == 50
+        assert not last[b"p/voucher/v2"]
+
+
+async def test_nothing_undecided_is_told_of(kafka_broker: KafkaBroker, topic: str) -> None:
+    """What another producer has open is waited for; until it is decided, nothing is told of as published."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_broker.bootstrap, transactional_id=f"{topic}-other")
+    await producer.start()
+    async with opened(kafka_broker, topic, deadline=2.0) as entries:
+        await producer.begin_transaction()
+        key = b"p/voucher/v1"
+        await (await producer.send(topic, b"{}", key=key, partition=partition_for(key, 3)))
+        with pytest.raises(LogUnavailableError):
+            await entries.publish([value("p/voucher/v1", 1)])
+        await producer.abort_transaction()
+        await _until_open(entries)
+        await entries.publish([value("p/voucher/v1", 2)])
+        assert await held(entries) == {key: True}
+    await producer.stop()
+
+
+async def _until_open(entries: KafkaEntriesTopic) -> OpenedTopic:
     async with asyncio.timeout(60):
         while True:
             try:
-                await entries.open()
+                return await entries.open()
             except LogUnavailableError:
                 continue
-            return
 
 
 async def test_foreign_records_are_left_alone(kafka_broker: KafkaBroker, topic: str) -> None:

@@ -14,8 +14,9 @@ from consumer.eventlog.entries_base import HeldKey, OpenedTopic, TopicRecord
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.entries_admin import EntriesTopicAdmin
 from consumer.eventlog.kafka.membership import RawRecord
-from consumer.eventlog.kafka.probe import Probe, has_topic
+from consumer.eventlog.kafka.probe import has_topic
 from consumer.eventlog.kafka.session import partition_for
+from consumer.eventlog.kafka.settled import Settled
 from consumer.eventlog.kafka.topic import no_such_topic
 from consumer.eventlog.kafka.transactions import FENCED, TransactionalProducer
 from schemas.records import CE_SOURCE, OWN_SOURCE
@@ -24,6 +25,8 @@ _T = TypeVar("_T")
 
 _OPEN_SECONDS: Final = 15.0
 """Longer than a transaction that a predecessor left half-committed takes to be completed."""
+_SETTLE_SECONDS: Final = 3.0
+"""How long markers under way may take, before what has none is ended."""
 _CLOSE_SECONDS: Final = 3.0
 _STANDSTILL_SECONDS: Final = 20.0
 _AT_ONCE: Final = 5_000
@@ -51,7 +54,7 @@ class KafkaEntriesTopic:
         self._deadline = deadline
         self._transactional_id = transactional_id or f"binmirror-entries-{connection.topic}"
         self._producer: TransactionalProducer | None = None
-        self._probe: Probe | None = None
+        self._settled: Settled | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def open(self) -> OpenedTopic:
@@ -69,17 +72,40 @@ class KafkaEntriesTopic:
         except (KafkaError, TimeoutError) as error:
             doing = f"taking over the transactional id {self._transactional_id}"
             raise await self._connection.unreachable(doing, error) from error
-        self._probe = self._probe or Probe(self._connection)
-        bounds = await self._probe.bounds()
-        return OpenedTopic(self._producer.partitions, {number: end for number, (_, end) in bounds.items()})
+        self._settled = self._settled or Settled(self._connection)
+        try:
+            ends = await self._decide(self._producer, self._settled)
+        except BaseException:
+            self._give_up()
+            raise
+        return OpenedTopic(self._producer.partitions, ends)
+
+    async def _decide(self, producer: TransactionalProducer, settled: Settled) -> Mapping[int, int]:
+        """End what the coordinator takes for complete but is open; partition → its end, all decided.
+
+        Only what no ``publish`` has told of as committed can be open, so it may be aborted.
+        """
+        try:
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                return await settled.ends()
+        except TimeoutError:
+            pass  # no marker comes any more
+        try:
+            async with asyncio.timeout(_OPEN_SECONDS):
+                await producer.abort_in(await settled.undecided())
+                return await settled.ends()
+        except (KafkaError, TimeoutError) as error:
+            raise self._connection.unavailable("ending a transaction that was left open", error) from error
 
     async def publish(self, records: Sequence[TopicRecord]) -> Mapping[int, int]:
-        producer = self._producer
-        if producer is None:
+        producer, settled = self._producer, self._settled
+        if producer is None or settled is None:
             raise LogUnavailableError(f"{self._connection.address}: not open")
         try:
             async with asyncio.timeout(self._deadline):
-                return await producer.commit(records, timestamp=self._clock.now() // 1000)
+                ends = await producer.commit(records, timestamp=self._clock.now() // 1000)
+                await settled.ends()
+                return ends
         except FENCED as error:
             self._give_up()
             raise FencedError(
@@ -106,9 +132,9 @@ class KafkaEntriesTopic:
 
     async def close(self) -> None:
         self._give_up()
-        if self._probe is not None:
-            await self._probe.close()
-            self._probe = None
+        if self._settled is not None:
+            await self._settled.close()
+            self._settled = None
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=_CLOSE_SECONDS)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -40,10 +40,19 @@ async def has_topic(consumer: AIOKafkaConsumer, topic: str) -> bool:
 
 
 class Probe:
-    """Connects when first asked; every question has a deadline. Questions may overlap."""
+    """Connects when first asked; every question has a deadline. Questions may overlap.
 
-    def __init__(self, connection: KafkaConnection) -> None:
+    With ``read_committed`` a partition ends where its first open transaction begins.
+    """
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        *,
+        isolation_level: Literal["read_uncommitted", "read_committed"] = "read_uncommitted",
+    ) -> None:
         self._connection = connection
+        self._isolation_level = isolation_level
         self._consumer: AIOKafkaConsumer | None = None
         self._connecting = asyncio.Lock()
         self._reading = asyncio.Lock()
@@ -101,6 +110,7 @@ class Probe:
                     **self._connection.client_arguments(),
                     enable_auto_commit=False,
                     auto_offset_reset="none",
+                    isolation_level=self._isolation_level,
                     request_timeout_ms=int(ANSWER_SECONDS * 2000),
                     metadata_max_age_ms=5_000,
                 )

@@ -11,10 +11,11 @@ What its source says, and what follows from it:
   from most other errors: a producer that failed once is abandoned, and the next one gets a new epoch.
 - ``stop`` leaves an open transaction open. The next producer's start aborts it, and without one the
   transaction timeout does; until then readers of what is committed wait. So that timeout is short.
+- A commit acknowledged is not yet visible, and may never be: see ``settled``.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -66,6 +67,8 @@ class TransactionalProducer:
     async def commit(self, records: Sequence[TopicRecord], *, timestamp: int) -> Mapping[int, int]:
         """All records in one transaction; partition → offset after its last one, where that is known.
 
+        The coordinator has it then, the partitions perhaps not yet (``settled``).
+
         Raises:
             KafkaError: abandon this producer; what became of the transaction is not known.
 
@@ -81,6 +84,19 @@ class TransactionalProducer:
             # How aiokafka says that the sending task has ended since the last acknowledgement.
             raise ProducerClosed(str(error)) from error
         return {number: end for number, end in zip(lanes, ends, strict=True) if end is not None}
+
+    async def abort_in(self, partitions: Iterable[int]) -> None:
+        """End what an earlier epoch of this id has left open in ``partitions``, as never committed.
+
+        An aborted transaction does it: its markers decide over all that this producer has open there.
+        It has a record for each partition, since no other call of aiokafka's has a partition take part.
+        Raises KafkaError.
+        """
+        await self._producer.begin_transaction()
+        for number in partitions:
+            sent = await self._producer.send(self._topic, value=None, key=b"aborted", partition=number)
+            await sent
+        await self._producer.abort_transaction()
 
     async def _send(self, partition: int, records: Sequence[TopicRecord], timestamp: int) -> int | None:
         """One batch after the other: several outstanding on one partition may arrive out of order."""
