@@ -81,7 +81,9 @@ class KafkaBroker(KafkaNode):
 
 
 def new_cluster_id() -> str:
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """Without a dash in front, which Kafka's tool takes for an option: one random id in 64 has one."""
+    made = (urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=") for _ in itertools.count())
+    return next(name for name in made if not name.startswith("-"))
 
 
 def run_apart(work: Coroutine[object, object, None]) -> None:
