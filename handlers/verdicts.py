@@ -85,6 +85,8 @@ def deletion_time(entry: Entry) -> Micros:
 
 def newest_first(bearers: Sequence[Bearer]) -> list[Bearer]:
     """The bearers in the order in which they count."""
+    if len(bearers) <= 1:  # as almost always
+        return list(bearers)
     return sorted(bearers, key=lambda bearer: bearer.age, reverse=True)
 
 

@@ -1,7 +1,9 @@
 """Lookups on the wire: what is asked, and the verdicts."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from schemas.errors import InvalidPayload
@@ -69,6 +71,16 @@ class LookupsRequest(BaseModel):
     lookups: Annotated[list[Lookup], Field(max_length=MAX_LOOKUPS)]
 
 
+class PlainCode(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A ``CodeLookup`` as msgspec reads it."""
+
+    code: str
+    campaign_id: Text | None = None
+
+
+AnyLookup: TypeAlias = PlainCode | CodeLookup | ResourceLookup
+
+
 class EvidenceView(BaseModel):
     """What a verdict rests on: the state of an entry, or that a voucher was seen alive."""
 
@@ -126,15 +138,34 @@ class LookupsView(BaseModel):
     total: int
 
 
-def parse_lookups(body: bytes) -> LookupsRequest:
+class _PlainRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A request with nothing but codes."""
+
+    lookups: Annotated[list[PlainCode], msgspec.Meta(max_length=MAX_LOOKUPS)]
+
+
+_decoder: Final = msgspec.json.Decoder(_PlainRequest)
+
+
+def parse_lookups(body: bytes) -> Sequence[AnyLookup]:
     """The lookups that a body asks for.
 
     Raises:
         InvalidPayload: ``details`` names the field.
 
     """
+    if rb"\u0000" not in body:  # which msgspec lets pass in a campaign's id
+        try:
+            return _decoder.decode(body).lookups
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+    return parse_thoroughly(body)
+
+
+def parse_thoroughly(body: bytes) -> Sequence[AnyLookup]:
+    """As ``parse_lookups``, by pydantic alone: the two never differ in what they find."""
     try:
-        return LookupsRequest.model_validate_json(body)
+        return LookupsRequest.model_validate_json(body).lookups
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if problem["type"] == "json_invalid":

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from threading import local
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection
 
 from consumer.projection.engines import Kind
@@ -18,16 +19,16 @@ from schemas.events import Delivery
 from schemas.webhooks import WebhookData, read_event
 
 _BY_CODE: Final = (
-    "SELECT {entry} FROM bin_entries {by_code} "
+    "SELECT {entries} FROM bin_entries {by_code} "
     "WHERE project = {project} AND lower(resource_name) {one_of} AND resource_type = 'voucher'"
 )
 _BY_ID: Final = (
-    "SELECT {entry} FROM bin_entries "
+    "SELECT {entries} FROM bin_entries "
     "WHERE project = {project} AND resource_type = {type} AND resource_id {one_of}"
 )
 # The newest of each voucher and name; of two at the same time that with the greater id, whichever came first.
 _NEWEST: Final = (
-    "SELECT resource_id, resource_name, event_id, at FROM ("
+    "SELECT {sightings} FROM ("
     "SELECT resource_id, resource_name, event_id, at, row_number() OVER ("
     "PARTITION BY resource_id, resource_name ORDER BY at DESC, event_id DESC) AS place FROM ("
     "SELECT resource_id, resource_name, event_id, "
@@ -57,7 +58,7 @@ class Looker:
 
     def entries_by_code(self, connection: Connection, project: str, codes: Collection[str]) -> list[Entry]:
         """Of vouchers with a name that folds to one of ``codes``."""
-        return [entry_of(row) for row in self._rows(connection, self._by_code, (project,), codes)]
+        return [entry_of(row) for row in self._list(connection, self._by_code, (project,), codes)]
 
     def entries_by_id(
         self, connection: Connection, project: str, keys: Collection[tuple[str, str]]
@@ -69,7 +70,7 @@ class Looker:
         return [
             entry_of(row)
             for resource_type, ids in by_type.items()
-            for row in self._rows(connection, self._by_id, (project, resource_type), ids)
+            for row in self._list(connection, self._by_id, (project, resource_type), ids)
         ]
 
     def sightings_by_code(
@@ -109,8 +110,15 @@ class Looker:
     def _sightings(
         self, connection: Connection, statement: str, project: str, values: Collection[str]
     ) -> Iterator[tuple[str, str, Sighting]]:
-        for resource_id, name, event_id, at in self._rows(connection, statement, (project,), values):
+        for resource_id, name, event_id, at in self._list(connection, statement, (project,), values):
             yield resource_id, name, Sighting(event_id, at)
+
+    def _list(
+        self, connection: Connection, statement: str, first: tuple[str, ...], values: Collection[str]
+    ) -> list[Any]:
+        """Of a statement whose one row is the list of what it found."""
+        found = self._rows(connection, statement, first, values)
+        return _read_list(found[0][0]) if found else []
 
     def _rows(
         self, connection: Connection, statement: str, first: tuple[str, ...], values: Collection[str]
@@ -121,9 +129,18 @@ class Looker:
         return list(connection.exec_driver_sql(statement, parameters).all())
 
 
-_ALWAYS: Final = {"entry": ", ".join(ENTRY_COLUMNS[:-2]), "sighting": SIGHTING}
+_read_list: Final = msgspec.json.Decoder(list[Any]).decode
+
+_ENTRY: Final = ", ".join(ENTRY_COLUMNS[:-2])
+_SEEN: Final = "resource_id, resource_name, event_id, at"
+# What is found comes as one JSON list. SQLite's driver lets other threads go first at every row, and may wait
+# for them each time; PostgreSQL's makes every value of every row in Python.
+_SQLITE_LIST: Final = "json_group_array(json_array({}))"
+_POSTGRES_LIST: Final = "coalesce(json_agg(json_build_array({}))::text, '[]')"
 _ON_SQLITE: Final = {
-    **_ALWAYS,
+    "entries": _SQLITE_LIST.format(_ENTRY),
+    "sightings": _SQLITE_LIST.format(_SEEN),
+    "sighting": SIGHTING,
     "project": "?",
     "type": "?",
     "one_of": "IN (SELECT value FROM json_each(?))",
@@ -132,7 +149,9 @@ _ON_SQLITE: Final = {
     "by_resource": "INDEXED BY events_resource",
 }
 _ON_POSTGRES: Final = {
-    **_ALWAYS,
+    "entries": _POSTGRES_LIST.format(_ENTRY),
+    "sightings": _POSTGRES_LIST.format(_SEEN),
+    "sighting": SIGHTING,
     "project": "%s",
     "type": "%s",
     "one_of": "= ANY(%s)",

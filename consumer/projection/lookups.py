@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -98,7 +99,7 @@ class SqlLookups:
             project: iter(_known(self._looker, connection, project, asks))
             for project, asks in by_project.items()
         }
-        return [[next(known[asked.project]) for _ in asked.asks] for asked in batch]
+        return [list(islice(known[asked.project], len(asked.asks))) for asked in batch]
 
 
 def _known(
@@ -124,8 +125,8 @@ class _Found:
         self._connection = connection
         self._project = project
         self._bearers: dict[tuple[str, str], Bearer] = {}
-        self._names: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        """Folded code → code → the ids of the vouchers that bore it."""
+        self._names: dict[str, list[tuple[str, str]]] = {}
+        """Folded code → codes that fold to it, each with the id of a voucher that bore it."""
         self._campaigns: dict[str, Entry] = {}
 
     def find(self, codes: set[str], ids: set[tuple[str, str]], hints: set[str]) -> None:
@@ -142,7 +143,7 @@ class _Found:
             if held is None or (sighting.at, sighting.event_id) > (held[1].at, held[1].event_id):
                 sightings[resource_id] = (name, sighting)
         for name, resource_id in names:
-            self._names[folded(name)][name].add(resource_id)
+            self._names.setdefault(folded(name), []).append((name, resource_id))
         wanted = ids | {("voucher", resource_id) for resource_id in sightings}
         wanted |= {("campaign", campaign_id) for campaign_id in hints}
         more = look.entries_by_id(*at, wanted - entries.keys())
@@ -159,8 +160,10 @@ class _Found:
             return Known([] if bearer is None else [bearer], self._campaigns)
         if not is_storable(ask.code):
             return _NOBODY
-        by_name = self._names.get(folded(ask.code), {})
-        same = by_name.get(ask.code, set()) if ask.case_sensitive else set().union(*by_name.values())
+        named = self._names.get(folded(ask.code))
+        if named is None:
+            return Known((), self._campaigns)
+        same = {each for name, each in named if name == ask.code or not ask.case_sensitive}
         return Known(newest_first([self._bearers["voucher", each] for each in same]), self._campaigns)
 
     def _put_together(

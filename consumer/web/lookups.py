@@ -25,7 +25,7 @@ from schemas.errors import (
     payload_too_large,
     request_timeout,
 )
-from schemas.lookups import MAX_BODY, CodeLookup, ResourceLookup, parse_lookups
+from schemas.lookups import MAX_BODY, AnyLookup, ResourceLookup, parse_lookups
 
 VOUCHER_PATH: Final = "/mirror/v1/vouchers/{code}"
 LOOKUPS_PATH: Final = "/mirror/v1/lookups"
@@ -74,7 +74,7 @@ class Lookups:
             raise ProblemError(payload_too_large(MAX_BODY), ((b"connection", b"close"),)) from None
         except (SlowSenderError, ClientGoneError):
             raise ProblemError(request_timeout(), ((b"connection", b"close"),)) from None
-        asks = [_ask(caller, each) for each in asked.lookups]
+        asks = [_ask(caller, each) for each in asked]
         caller.require(*{_permission(ask) for ask in asks})
         known: Sequence[Known] = await self._reader.look_up(caller.project.name, asks) if asks else ()
         return Response(lookups_json(asks, known), media_type="application/json")
@@ -103,10 +103,10 @@ def _after_prefix(raw_path: bytes) -> bytes:
     raise ProblemError(not_found("There is nothing at this path."))
 
 
-def _ask(caller: Caller, lookup: CodeLookup | ResourceLookup) -> CodeAsk | ResourceAsk:
-    if isinstance(lookup, CodeLookup):
-        return CodeAsk(lookup.code, caller.project.case_sensitive_codes, lookup.campaign_id)
-    return ResourceAsk(lookup.resource_type, lookup.resource_id, lookup.campaign_id)
+def _ask(caller: Caller, lookup: AnyLookup) -> CodeAsk | ResourceAsk:
+    if isinstance(lookup, ResourceLookup):
+        return ResourceAsk(lookup.resource_type, lookup.resource_id, lookup.campaign_id)
+    return CodeAsk(lookup.code, caller.project.case_sensitive_codes, lookup.campaign_id)
 
 
 def _permission(ask: CodeAsk | ResourceAsk) -> Permission:
