@@ -3,7 +3,7 @@
 Voucherify writes ISO 8601 with no, three or six fractional digits; its bin answers with three.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -11,8 +11,6 @@ Micros: TypeAlias = int
 """Microseconds since the Unix epoch, UTC."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DAY: Final = _EPOCH.toordinal()
-_DAY: Final = 86_400_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 MIN_MICROS: Final[Micros] = -62_135_596_800_000_000
@@ -45,14 +43,11 @@ def format_time(moment: Micros) -> str:
 
     For moments of the years 1 to 9999, as ``parse_time`` returns them.
     """
-    day, micros = divmod(moment, _DAY)
-    seconds, millis = divmod(micros // 1000, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{_date(day)}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z"
+    second, micros = divmod(moment, 1_000_000)
+    return f"{_second(second)}.{micros // 1000:03}Z"
 
 
 @lru_cache(maxsize=64)
-def _date(day: int) -> str:
-    """The text of a date, which the moments of many events share."""
-    return date.fromordinal(_EPOCH_DAY + day).isoformat()
+def _second(number: int) -> str:
+    """The text of a second, which the moments of many events share."""
+    return (_EPOCH + timedelta(seconds=number)).isoformat()[: len("0001-01-01T00:00:00")]

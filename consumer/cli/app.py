@@ -1,5 +1,6 @@
 """The command ``binmirror``: finds the command asked for and turns errors into one line and an exit code."""
 
+import signal
 import sys
 
 import typer
@@ -44,6 +45,8 @@ demo.register(app)
 
 def main() -> None:
     """Run the command line; ends the process."""
+    # Being told to end is what Ctrl-C is: whatever a command holds is let go. ``serve`` has its own handlers.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with quiet_libraries():
             app(prog_name="binmirror")

@@ -1,5 +1,6 @@
 """``binmirror reconcile``."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -35,6 +36,7 @@ from consumer.voucherify.patience import Waiting
 from schemas.times import format_time
 
 _LINE_SECONDS: Final = 10.0
+_NICENESS: Final = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +79,8 @@ def reconcile_command(
         raise typer.BadParameter("--force only goes with --full")
     if full and report:
         raise typer.BadParameter("--report reads everything anyway: leave --full out")
+    if sys.platform != "win32":
+        os.nice(_NICENESS)  # millions of entries must not take the processor from the receiver beside us
     mode: Mode = "report" if report else "full" if full else "incremental"
     leave(show_reconcile(settings_of(context, config), mode, project or (), force=force, as_json=as_json))
 

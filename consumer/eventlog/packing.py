@@ -24,13 +24,11 @@ def pack_headers(headers: Headers) -> bytes:
     if not headers:
         return b""
     names, values = zip(*headers, strict=True)
-    section = _pack_names(names)
     try:
-        head = _HEAD.pack(len(values), len(section))
-        lengths = struct.pack(f"<{len(values)}I", *map(len, values))
+        beginning, lengths = _pack_names(names)
+        return b"".join((beginning, lengths.pack(*map(len, values)), *values))
     except struct.error as error:
         raise ValueError("the headers are too many or too long") from error
-    return b"".join((head, section, lengths, *values))
 
 
 def unpack_headers(blob: bytes) -> Headers:
@@ -60,14 +58,16 @@ def unpack_headers(blob: bytes) -> Headers:
 
 
 @lru_cache(maxsize=256)
-def _pack_names(names: tuple[str, ...]) -> bytes:
+def _pack_names(names: tuple[str, ...]) -> tuple[bytes, struct.Struct]:
+    """What comes before the values' lengths, and how these are packed."""
     parts = []
     for name in names:
         encoded = name.encode()
         if len(encoded) > 0xFFFF:  # noqa: PLR2004 - what a uint16 holds
             raise ValueError("a header's name is too long")
         parts += [_NAME.pack(len(encoded)), encoded]
-    return b"".join(parts)
+    section = b"".join(parts)
+    return _HEAD.pack(len(names), len(section)) + section, struct.Struct(f"<{len(names)}I")
 
 
 @lru_cache(maxsize=256)

@@ -8,10 +8,11 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import psycopg
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from consumer.addresses import SqliteAddress, parse_projection
+from consumer.projection.failures import READ_ONLY
 
 Purpose: TypeAlias = Literal["read", "write", "migrate"]
 Kind: TypeAlias = Literal["sqlite", "postgresql"]
@@ -153,7 +154,7 @@ def _postgres(url: str, purpose: Purpose, connections: int) -> Engine:
         connection.autocommit = False
         return connection
 
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://",
         creator=connect,
         pool_size=connections,
@@ -161,3 +162,13 @@ def _postgres(url: str, purpose: Purpose, connections: int) -> Engine:
         pool_pre_ping=True,
         isolation_level="AUTOCOMMIT" if purpose == "read" else "READ COMMITTED",
     )
+    if purpose != "read":
+        event.listen(engine, "handle_error", _give_up_read_only_sessions)
+    return engine
+
+
+def _give_up_read_only_sessions(context: ExceptionContext) -> None:
+    # Whether it may write a session learns when it begins: by a setting that an operator, or a service whose
+    # disk was full, has taken back since; or by a server that is a standby now, while another one leads.
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True

@@ -8,7 +8,13 @@ import psycopg
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import exc
 
-from consumer.errors import BinmirrorError, DataRejectedError, ProjectionUnavailableError, SchemaMismatchError
+from consumer.errors import (
+    BinmirrorError,
+    DataRejectedError,
+    ProjectionUnavailableError,
+    SchemaMismatchError,
+    StopError,
+)
 
 MIGRATE: Final = "run `binmirror migrate` (with the same settings)"
 
@@ -24,6 +30,10 @@ _SQLITE_REFUSED: Final = frozenset(
         25,  # SQLITE_RANGE
     }
 )
+_SQLITE_DAMAGED: Final = frozenset({11, 26})
+"""SQLITE_CORRUPT, SQLITE_NOTADB."""
+READ_ONLY: Final = "25006"
+"""SQLSTATE: read_only_sql_transaction. A session keeps being so; a new one may find a server that is not."""
 
 
 class ConflictError(BinmirrorError):
@@ -48,7 +58,7 @@ def translate(error: BaseException, shown: str) -> BinmirrorError:
         return translate(error.orig, shown)
     if isinstance(error, (OverflowError, UnicodeError)):
         return DataRejectedError(f"{shown} cannot hold a value: {error}")
-    reason = f"{shown}: {error}".strip()
+    reason = f"{shown}: {' '.join(str(error).split())}"
     if isinstance(error, psycopg.Error):
         return _of_postgres(error, reason)
     if isinstance(error, sqlite.Error):
@@ -75,6 +85,11 @@ def _of_sqlite(error: sqlite.Error, reason: str) -> BinmirrorError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF in _SQLITE_REFUSED:
         return DataRejectedError(reason)
+    if code is not None and code & 0xFF in _SQLITE_DAMAGED:
+        return StopError(
+            f"{reason}: the file is damaged, or no database. Stop what uses it, then put a backup in its "
+            "place; or move it away, with its -wal and -shm files: the event log's content is mirrored anew"
+        )
     if code is None and isinstance(error, (sqlite.DataError, sqlite.InterfaceError, sqlite.IntegrityError)):
         return DataRejectedError(reason)
     if "no such table" in str(error) or "no such column" in str(error):

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from json.encoder import encode_basestring_ascii
-from typing import Final, NamedTuple
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -41,15 +41,6 @@ _MAX_LOGGED_PATH: Final = 200
 _MAX_LENGTH_DIGITS: Final = 18
 _OUTCOMES: Final = {"log": "stored", "spool": "spooled"}
 _STORED: Final = {"stored": '"log"', "spooled": '"spool"', "unwanted": "false"}
-
-
-class _Accepted(NamedTuple):
-    """A verified delivery that needs no second one: in the log, in the spool, or unwanted."""
-
-    outcome: str
-    event: Event
-    position: Position | None
-    size: int
 
 
 class _RefusedError(Exception):
@@ -117,7 +108,7 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is our fault: 503, with its traceback logged
             await self._fail(send, scope, target, started, error)
         else:
-            await self._accept(send, target, started, _Accepted(outcome, event, position, len(body)))
+            await self._accept(send, target, started, outcome, event, position, len(body))
 
     def _read(
         self, target: Target, body: bytes, signature: bytes | None, reason: str
@@ -158,8 +149,17 @@ class Receiver:
             len(content_length) > _MAX_LENGTH_DIGITS or int(content_length) > self._max_body_bytes
         )
 
-    async def _accept(self, send: Send, target: Target, started: float, accepted: _Accepted) -> None:
-        outcome, event, position, size = accepted
+    async def _accept(
+        self,
+        send: Send,
+        target: Target,
+        started: float,
+        outcome: str,
+        event: Event,
+        position: Position | None,
+        size: int,
+    ) -> None:
+        """Answer a verified delivery that needs no second one: in the log, in the spool, or unwanted."""
         where = "null" if position is None else f'{{"partition":{position[0]},"offset":{position[1]}}}'
         kept = _STORED[outcome]
         body = f'{{"event_id":{encode_basestring_ascii(event.event_id)},"position":{where},"stored":{kept}}}'

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from typing import Final, NamedTuple
 
-from prometheus_client import Gauge
-
 from consumer.metrics import Metrics
 from consumer.types import Project
 from consumer.web.signature import key_of
@@ -48,15 +46,16 @@ class Inlet:
         self.known = name != NOBODY
         self.counters = {outcome: metrics.deliveries.labels(name, outcome) for outcome in _OUTCOMES}
         self._gauge = metrics.last_delivery
-        self._last_delivery: Gauge | None = None
+        self._last_delivery: Micros | None = None
         self._patterns = tuple(re.compile(translate(pattern)) for pattern in patterns)
         self._remembered: dict[str, bool] = {"": True}
 
     def note_delivery(self, moment: Micros) -> None:
         """A verified delivery came. The gauge exists from the first one on: 0 would read as long ago."""
-        if self._last_delivery is None:
-            self._last_delivery = self._gauge.labels(self.name)
-        self._last_delivery.set(moment / 1_000_000)
+        first, self._last_delivery = self._last_delivery is None, moment
+        if first:
+            # Read when somebody looks: setting the gauge would cost each delivery as much as counting it.
+            self._gauge.labels(self.name).set_function(lambda: (self._last_delivery or 0) / 1_000_000)
 
     def wants(self, event_type: str) -> bool:
         """Whether events of this type are stored. One without a known type is: it may be anything."""

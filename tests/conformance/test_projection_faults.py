@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
-from consumer.errors import DataRejectedError, FencedError, ProjectionUnavailableError
+from consumer.errors import DataRejectedError, FencedError, ProjectionUnavailableError, StopError
 from consumer.projection.base import Batch
 from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError, translate
@@ -53,6 +53,52 @@ async def test_both_sides_survive_a_restart(
     assert len((await reader.list_bin("p", BinQuery())).entries) == 2
     await store.stop()
     await reader.stop()
+
+
+@pytest.mark.postgres
+async def test_read_only_for_a_while(postgres_server: PostgresServer, postgres_url: str) -> None:
+    """A database that takes no writes is waited for, and goes on without a restart once it does again."""
+    migrate(postgres_url)
+    store = writer(postgres_url)
+    await store.start()
+    feed = await Feed.of(store)
+    await feed.push(Said())
+    name = postgres_url.removeprefix("postgresql://postgres@/").partition("?")[0]
+    readonly = f"ALTER DATABASE {name} SET default_transaction_read_only ="
+    await asyncio.to_thread(postgres_server.execute, f"{readonly} on")
+    sessions = f"FROM pg_stat_activity WHERE datname = '{name}'"
+    await asyncio.to_thread(postgres_server.execute, f"SELECT pg_terminate_backend(pid) {sessions}")
+    with pytest.raises(ProjectionUnavailableError):
+        await feed.push(Said("e2", resource_id="v2"))
+    with pytest.raises(ProjectionUnavailableError, match="read-only transaction"):
+        await feed.push(Said("e2", resource_id="v2"))
+    await asyncio.to_thread(postgres_server.execute, f"{readonly} off")
+    await feed.push(Said("e2", resource_id="v2"))
+    await store.stop()
+
+
+@pytest.mark.parametrize("damage", [b"no database" * 1000, None])
+async def test_a_damaged_file(tmp_path: Path, damage: bytes | None) -> None:
+    """A SQLite projection that is damaged, or none, is a matter for a person, who is told what to do."""
+    path = tmp_path / "bin.db"
+    address = f"sqlite:///{path}"
+    migrate(address)
+    content = path.read_bytes()
+    path.write_bytes(damage or content[:4096] + b"\xff" * (len(content) - 4096))
+    for side in (writer(address), SqlProjectionReader(ReadPool(address))):
+        with pytest.raises(StopError, match="move it away"):
+            await side.start()
+        await side.stop()
+    with pytest.raises(StopError, match="put a backup in its place"):
+        migrate(address)
+
+
+def test_messages_are_one_line() -> None:
+    """What a driver says in several lines is one for us."""
+    error = psycopg.OperationalError("connection refused\n\tIs the server running?\n")
+    assert str(translate(error, "postgresql://db/x")) == (
+        "postgresql://db/x: connection refused Is the server running?"
+    )
 
 
 @pytest.mark.postgres

@@ -36,6 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
             for name, value in settings.items():
                 context.setenv(f"BINMIRROR_{name}", value)
             context.setattr(sys, "argv", ["binmirror", *arguments])
+            context.setattr(os, "nice", lambda _: 0)  # the tests' own process keeps its priority
             with pytest.raises(SystemExit) as ended:
                 main()
         out, err = capsys.readouterr()

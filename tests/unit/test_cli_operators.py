@@ -161,8 +161,9 @@ def test_pause_and_resume(run: Run, folder: Path) -> None:
     assert run("worker", "resume", **on(folder)).code == 1
 
 
-def test_interrupted(folder: Path) -> None:
-    """Ctrl-C while no worker works: what was told stays told, the audit says so, and how to go on is said."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(folder: Path, number: signal.Signals) -> None:
+    """Ended while no worker works: what was told stays told, the audit says so, and how to go on is said."""
     process = subprocess.Popen(
         [sys.executable, "-m", "consumer", "events", "redrive", "--yes"],
         env=clean_environment(on(folder)),
@@ -171,7 +172,7 @@ def test_interrupted(folder: Path) -> None:
     )
     try:
         assert asyncio.run(told(folder)) == 3
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=30)
     finally:
         process.kill()

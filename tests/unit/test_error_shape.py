@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from consumer.errors import LogUnavailableError, ProjectionUnavailableError, SchemaMismatchError
+from consumer.errors import LogUnavailableError, ProjectionUnavailableError, SchemaMismatchError, StopError
 from consumer.types import Health
 from tests.unit.webkit import (
     CREDENTIALS,
@@ -92,7 +92,7 @@ async def test_invalid_query() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ProjectionUnavailableError("db-1 is away"), SchemaMismatchError("not migrated")],
+    [ProjectionUnavailableError("db-1 is away"), SchemaMismatchError("newer"), StopError("damaged")],
     ids=lambda error: type(error).__name__,
 )
 async def test_projection_unavailable(error: Exception) -> None:
