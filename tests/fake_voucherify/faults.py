@@ -116,6 +116,11 @@ def empty() -> Answering:
     return body(page([]))
 
 
+def wrong_types() -> Answering:
+    """JSON of the right members, whose values are of other types."""
+    return body(b'{"object":"list","data_ref":"data","data":{"id":7},"total":"many","has_more":"perhaps"}')
+
+
 def repeating() -> Answering:
     """The same page again and again, which says that more follows."""
     return body(page([made_up(entry_id(FIRST))], more=True))

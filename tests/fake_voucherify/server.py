@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from tests.fake_voucherify.app import Event, FakeVoucherify
+from tests.fake_voucherify.control import Controlled
 
 
 class Slot:
@@ -30,7 +31,7 @@ def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
     return listener
 
 
-def make_server(fake: FakeVoucherify | Slot) -> uvicorn.Server:
+def make_server(fake: FakeVoucherify | Controlled | Slot) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             fake,

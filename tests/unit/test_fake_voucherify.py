@@ -100,15 +100,32 @@ def test_filters_hold(at: Kit, query: str, numbers: list[int]) -> None:
     assert found == [listed[number] for number in wanted]
 
 
-def test_it_runs_by_itself() -> None:
-    """The fake can be started from a shell, with a bin as large as wanted; it says where it is."""
-    command = [sys.executable, "-m", "tests.fake_voucherify", "--entries", "5"]
+def test_it_runs_by_itself_and_is_told_what_to_do_wrong() -> None:
+    """Run from a shell it says where it is; faults come by flag and by HTTP, mistakes in them are named."""
+    command = [sys.executable, "-m", "tests.fake_voucherify", "--entries", "5", "--fault", "403:times=1"]
     root = Path(__file__).parent.parent.parent
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
             assert process.stdout is not None
-            url = process.stdout.readline().strip()
-            answer = httpx.get(f"{url}{PATH}", headers=CREDENTIALS, trust_env=False)
+            base = process.stdout.readline().strip()
+            with httpx.Client(base_url=base, headers=CREDENTIALS, trust_env=False) as client:
+                assert [client.get(PATH).status_code for _ in range(2)] == [403, 200]
+                assert client.get(PATH).json()["total"] == 5
+
+                def tell(**what: str) -> httpx.Response:
+                    return client.post("/_fake", params=what)
+
+                assert tell(fault="503:method=DELETE,retry_after=7").is_success
+                assert client.get(PATH).is_success
+                assert client.delete(f"{PATH}/tbe_1").headers["retry-after"] == "7"
+                assert tell(fault="html").is_success
+                assert client.get(PATH).text.startswith("<!doctype")
+                assert tell(heal="").is_success
+                assert tell(add="voucher:id=v_9,name=SUMMER,age=60").json()["entries"] == 6
+                assert client.get(PATH).json()["data"][-1]["resource_name"] == "SUMMER"
+                assert tell(remove="v_9").json()["entries"] == 5
+                for wrong in ({"fault": "noise"}, {"fault": "cut:often=1"}, {"remove": "v_9"}, {"hide": ""}):
+                    assert tell(**wrong).status_code == 400
+                assert client.get("/_fake").json()["answers"]["200"] == 5
         finally:
             process.terminate()
-    assert answer.json()["total"] == 5
