@@ -61,3 +61,33 @@ class Event(NamedTuple):
     """What the type's handler reads: ``schemas.webhooks.WebhookData``, or a model of ``schemas.own_events``;
     None on failure."""
     failure: Failure | None
+
+
+def unread_event(
+    project: str,
+    source: Source,
+    event_id: str,
+    received_at: Micros,
+    *,
+    event_type: str = "",
+    failure: Failure | None = None,
+) -> Event:
+    """An event of which only this is known: nothing could be read of it, or it has not come yet."""
+    return Event(
+        project=project,
+        source=source,
+        event_id=event_id,
+        type=event_type,
+        occurred_at=received_at,
+        received_at=received_at,
+        delivery_id="",
+        voucherify_project=None,
+        channel=None,
+        group_id=None,
+        user_id=None,
+        resource_type=None,
+        resource_id=None,
+        resource_name=None,
+        data=None,
+        failure=failure,
+    )

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import to_json
 
-from schemas.events import Delivery, Event, Failure, ResourceType
+from schemas.events import Delivery, Event, Failure, ResourceType, unread_event
 from schemas.ids import OWN_EVENT_PREFIX, derived_event_id
 from schemas.text import Text, is_storable
 from schemas.times import MAX_MICROS, MIN_MICROS
@@ -193,21 +193,11 @@ def _failure(error: ValidationError) -> Failure:
 
 def _unreadable(delivery: Delivery, failure: Failure) -> Event:
     name = delivery.event_name or ""
-    return Event(
-        project=delivery.project,
-        source="binmirror",
-        event_id=derived_event_id(delivery.project, name, delivery.body),
-        type=name if is_storable(name) else "",
-        occurred_at=delivery.received_at,
-        received_at=delivery.received_at,
-        delivery_id="",
-        voucherify_project=None,
-        channel=None,
-        group_id=None,
-        user_id=None,
-        resource_type=None,
-        resource_id=None,
-        resource_name=None,
-        data=None,
+    return unread_event(
+        delivery.project,
+        "binmirror",
+        derived_event_id(delivery.project, name, delivery.body),
+        delivery.received_at,
+        event_type=name if is_storable(name) else "",
         failure=failure,
     )

@@ -24,7 +24,7 @@ from schemas.envelope import (
     WebhookBody,
     parse,
 )
-from schemas.events import Delivery, Event, Failure, ResourceType
+from schemas.events import Delivery, Event, Failure, ResourceType, unread_event
 from schemas.forms import Form, first_failure, form_of
 from schemas.ids import RESERVED_EVENT_PREFIXES, derived_event_id
 from schemas.jsontext import strip_whitespace
@@ -80,22 +80,12 @@ def event_name(text: str | None) -> str | None:
 
 
 def _unreadable(delivery: Delivery, name: str | None, failure: Failure) -> Event:
-    return Event(
-        project=delivery.project,
-        source="voucherify",
-        event_id=_derived_id(delivery, name),
-        type=name or "",
-        occurred_at=delivery.received_at,
-        received_at=delivery.received_at,
-        delivery_id="",
-        voucherify_project=None,
-        channel=None,
-        group_id=None,
-        user_id=None,
-        resource_type=None,
-        resource_id=None,
-        resource_name=None,
-        data=None,
+    return unread_event(
+        delivery.project,
+        "voucherify",
+        _derived_id(delivery, name),
+        delivery.received_at,
+        event_type=name or "",
         failure=failure,
     )
 

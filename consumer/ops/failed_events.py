@@ -11,7 +11,7 @@ from consumer.clock import Clock
 from consumer.errors import BinmirrorError, TransientError
 from consumer.eventlog.base import Producer
 from consumer.ops.telling import STANDSTILL, Telling, own_record
-from consumer.projection.base import EventQuery, EventRow, ProjectionReader
+from consumer.projection.base import FOREIGN_RECORD, EventQuery, EventRow, ProjectionReader
 from consumer.projection.control_base import Audit, AuditResult
 from consumer.projection.finding import EventFinder
 from consumer.types import NewRecord
@@ -25,8 +25,6 @@ ELIGIBLE: Final[Mapping[Action, frozenset[str]]] = {
     "discard": frozenset({"failed"}),
 }
 """The statuses that each is for. What was applied is in the bin: nothing is to be healed about it."""
-_NOT_OURS: Final = "foreign_record"
-"""Of a record without our headers: its body must not be taken for a webhook."""
 _WAVE: Final = 5000
 """Events told of before the worker is waited for: bounds memory, and what Ctrl-C leaves under way."""
 _PAGE: Final = 1000
@@ -269,7 +267,7 @@ class _Words(NamedTuple):
 
 
 def _is_eligible(action: Action, status: str, failure_code: str | None) -> bool:
-    if action == "redrive" and failure_code == _NOT_OURS:
+    if action == "redrive" and failure_code == FOREIGN_RECORD:
         return False
     return status in ELIGIBLE[action]
 

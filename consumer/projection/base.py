@@ -5,7 +5,7 @@ One implementation serves SQLite and PostgreSQL; both pass the conformance suite
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from handlers.changes import Change, Entry
 from schemas.events import Delivery, Event
@@ -13,6 +13,10 @@ from schemas.times import Micros
 from schemas.trash_bin import BinQuery
 
 EventStatus: TypeAlias = Literal["applied", "ignored", "failed", "discarded"]
+
+FOREIGN_RECORD: Final = "foreign_record"
+"""Failure code of a record without our headers. It is never redriven: its body must not be taken for a
+webhook whose signature was checked."""
 
 
 class Decision(NamedTuple):

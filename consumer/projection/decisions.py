@@ -8,7 +8,7 @@ taking the content that counts. Redriving needs no such row: an event that comes
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from consumer.projection.base import Decision, EventRow, EventStatus, Interpret, Outcome
+from consumer.projection.base import FOREIGN_RECORD, Decision, EventRow, EventStatus, Interpret, Outcome
 from consumer.projection.bulk import (
     EVENT_CONTENTS,
     EVENT_HANDLING,
@@ -21,10 +21,7 @@ from consumer.projection.payloads import PayloadCodec
 from consumer.projection.rows import EVENT_COLUMNS, EventKey, Row, event_of, event_row
 from consumer.projection.tables import event_decisions, events
 from handlers.changes import Change, ResourceKey
-from schemas.events import Delivery, Event
-
-FOREIGN: Final = "foreign_record"
-"""Failure code of what is no record of ours: without its headers its body must not be taken for a webhook."""
+from schemas.events import Delivery, unread_event
 
 _NEVER: Final = 0
 _FIRST: Final = EVENT_COLUMNS.index(HANDLING[0])
@@ -139,7 +136,11 @@ def _decision_row(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _can_be_redriven(event: EventRow) -> bool:
-    return event.status in {"failed", "ignored"} and event.failure_code != FOREIGN and event.deliveries > 0
+    return (
+        event.status in {"failed", "ignored"}
+        and event.failure_code != FOREIGN_RECORD
+        and event.deliveries > 0
+    )
 
 
 def _resource(event: EventRow) -> ResourceKey | None:
@@ -161,23 +162,6 @@ def _redriven_row(stored: EventRow, outcome: Outcome, times: int, payload: bytes
 def _waiting_row(key: EventKey, partition: int, offset: int, codec: PayloadCodec) -> tuple[Any, ...]:
     """The row of an event that has not come yet and is discarded already."""
     project, event_id = key
-    event = Event(
-        project=project,
-        source="voucherify",
-        event_id=event_id,
-        type="",
-        occurred_at=_NEVER,
-        received_at=_NEVER,
-        delivery_id="",
-        voucherify_project=None,
-        channel=None,
-        group_id=None,
-        user_id=None,
-        resource_type=None,
-        resource_id=None,
-        resource_name=None,
-        data=None,
-        failure=None,
-    )
+    event = unread_event(project, "voucherify", event_id, _NEVER)
     outcome = Outcome(event, "discarded", (), b"", offset)
     return event_row(outcome, attempts=0, deliveries=0, partition=partition, payload=codec.pack(b""))

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Mapping
 
-from consumer.projection.base import Decision, Outcome
+from consumer.projection.base import FOREIGN_RECORD, Decision, Outcome
 from consumer.types import Project, Record
 from handlers.registry import handler_for
-from schemas.events import Delivery, Event, Failure
+from schemas.events import Delivery, Event, Failure, unread_event
 from schemas.ids import derived_event_id
 from schemas.own_events import EventDiscarded, EventRedriven
 from schemas.reading import read
@@ -70,11 +70,8 @@ def rejected(outcome: Outcome, *, bare: bool) -> Outcome:
     """
     event = outcome.event
     if bare:
-        event = _nothing_read(
-            event.project,
-            derived_event_id(event.project, None, outcome.body),
-            event.received_at,
-        )
+        event_id = derived_event_id(event.project, None, outcome.body)
+        event = unread_event(event.project, "voucherify", event_id, event.received_at)
     message = "the database refuses a value of this event; its text is in the stored payload"
     return Outcome(failed(event, "rejected_by_database", message), "failed", (), outcome.body, outcome.offset)
 
@@ -113,26 +110,5 @@ def _checked_project(event: Event, expected: str) -> Event:
 
 def _foreign(record: Record, reason: str) -> Outcome:
     event_id = derived_event_id(FOREIGN_PROJECT, None, digest(record))
-    event = _nothing_read(FOREIGN_PROJECT, event_id, 0)
-    return Outcome(failed(event, "foreign_record", reason), "failed", (), record.value, record.offset)
-
-
-def _nothing_read(project: str, event_id: str, received_at: int) -> Event:
-    return Event(
-        project=project,
-        source="voucherify",
-        event_id=event_id,
-        type="",
-        occurred_at=received_at,
-        received_at=received_at,
-        delivery_id="",
-        voucherify_project=None,
-        channel=None,
-        group_id=None,
-        user_id=None,
-        resource_type=None,
-        resource_id=None,
-        resource_name=None,
-        data=None,
-        failure=None,
-    )
+    event = unread_event(FOREIGN_PROJECT, "voucherify", event_id, 0)
+    return Outcome(failed(event, FOREIGN_RECORD, reason), "failed", (), record.value, record.offset)

@@ -17,8 +17,8 @@ from schemas.errors import ErrorBody, internal_error, service_unavailable, unaut
 Schema: TypeAlias = Mapping[str, Any]
 """A JSON Schema, draft 2020-12."""
 Access: TypeAlias = Literal["credentials", "client", "signature", "none"]
-"""What a caller must show: a project's credentials, those of an OAuth client, a webhook's signature, "
-"nothing."""
+"""What a caller must show: a project's credentials, those of an OAuth client, a webhook's signature,
+nothing."""
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -39,8 +39,8 @@ class Content:
     """A request's or an answer's body."""
 
     shape: Any = None
-    """Anything that pydantic makes a schema of: a model, a typed dictionary. None: only ``schema`` says "
-    "it."""
+    """Anything that pydantic makes a schema of: a model, a typed dictionary. None: only ``schema`` says
+    it."""
     schema: Schema = field(default_factory=dict)
     """In place of ``shape``."""
     media_type: str = "application/json"

@@ -27,9 +27,7 @@ class _Generator(GenerateJsonSchema):
 def schemas_of(
     shapes: Sequence[Any], mode: Mode, template: str
 ) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
-    """The schema of each shape, and the definitions that they refer to by ``template`` (holds "
-    "``{model}``).
-    """
+    """The schema of each shape, and the definitions that they refer to by ``template``, with ``{model}``."""
     inputs: list[tuple[int, Mode, TypeAdapter[Any]]] = [
         (number, mode, TypeAdapter(shape)) for number, shape in enumerate(shapes)
     ]

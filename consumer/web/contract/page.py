@@ -1,6 +1,4 @@
-"""The page that shows the OpenAPI document to people: rendered here, so that nothing is loaded from "
-"elsewhere.
-"""
+"""The page that shows the OpenAPI document to people: rendered here, it loads nothing from elsewhere."""
 
 import json
 import re
