@@ -25,7 +25,7 @@ from consumer.web.mirror_contract import LIST_EVENTS, SHOW_ENTRY, SHOW_EVENT, SH
 from consumer.web.tokens import ISSUE_TOKEN, TokenEndpoint
 from consumer.web.trash_bin import LIST_BIN, TrashBin
 
-_ENTRY: Final = "/v1/trash-bin/{entry_id}"
+_ENTRY: Final = "/v1/trash-bin/{entry_id:path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +72,9 @@ def api_routes(api: Api, credentials: Credentials, clock: Clock) -> list[Route]:
 
 def _mirror_routes(mirror: Mirror) -> list[Route]:
     return [
-        DescribedRoute("GET", "/mirror/v1/entries/{entry_id}", mirror.entry, SHOW_ENTRY),
+        DescribedRoute("GET", "/mirror/v1/entries/{entry_id:path}", mirror.entry, SHOW_ENTRY),
         DescribedRoute("GET", "/mirror/v1/events", mirror.events, LIST_EVENTS),
-        DescribedRoute("GET", "/mirror/v1/events/{event_id}", mirror.event, SHOW_EVENT),
+        DescribedRoute("GET", "/mirror/v1/events/{event_id:path}", mirror.event, SHOW_EVENT),
         DescribedRoute("GET", "/mirror/v1/stats", mirror.stats, SHOW_STATS),
     ]
 

@@ -1,10 +1,8 @@
 """``GET /mirror/v1/changes`` and ``GET /mirror/v1/changes/stream``: what changed since."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -21,13 +19,13 @@ from consumer.web.change_stream import ChangeStream, StreamRules
 from consumer.web.change_texts import told
 from consumer.web.cursors import BrokenCursorError, cursor_of, cursor_text
 from consumer.web.errors import RETRY_AFTER, ProblemError
+from consumer.web.parameters import Parameters, invalid
 from schemas.changes import changes_json
-from schemas.errors import cursor_expired, invalid_header, invalid_query_params, service_unavailable
+from schemas.errors import cursor_expired, invalid_header, service_unavailable
 
 FROM_BEGINNING: Final = "beginning"
 FROM_NOW: Final = "now"
 
-_MAX_QUERY_BYTES: Final = 32 * 1024
 _LAST_EVENT_ID: Final = "last-event-id"
 _LOOKS: Final = 5
 """Pages without a change of this project that are read for one answer."""
@@ -57,9 +55,9 @@ class ChangeRoutes:
 
     async def page(self, request: Request) -> Response:
         caller = await self._known(request)
-        values = _parameters(request.scope["query_string"], ("after", "limit"))
-        limit = _limit(values.get("limit"))
-        cursor = await self._start(values.get("after"))
+        asked = Parameters(request.scope["query_string"], ("after", "limit"))
+        limit = asked.number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+        cursor = await self._start(asked.given("after"))
         project = caller.project.name
         for _ in range(_LOOKS):
             try:
@@ -77,10 +75,10 @@ class ChangeRoutes:
 
     async def stream(self, request: Request) -> Response:
         caller = await self._known(request)
-        values = _parameters(request.scope["query_string"], ("after",))
+        asked = Parameters(request.scope["query_string"], ("after",))
         resumed = request.headers.get(_LAST_EVENT_ID)
         try:
-            cursor = await self._start(resumed or values.get("after"))
+            cursor = await self._start(resumed or asked.given("after"))
         except ProblemError:
             if not resumed:
                 raise
@@ -130,32 +128,4 @@ class ChangeRoutes:
             return cursor_of(after)
         except BrokenCursorError as error:
             reason = f"should be {FROM_BEGINNING}, {FROM_NOW} or a cursor from an earlier answer: {error}"
-            raise ProblemError(invalid_query_params(f"Property .after {reason}")) from None
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    short = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT))
-    if not short or not 1 <= int(text) <= MAX_LIMIT:
-        raise ProblemError(
-            invalid_query_params(f"Property .limit should be a whole number from 1 to {MAX_LIMIT}")
-        )
-    return int(text)
-
-
-def _parameters(query_string: bytes, known: Iterable[str]) -> dict[str, str]:
-    if len(query_string) > _MAX_QUERY_BYTES:
-        raise ProblemError(invalid_query_params(f"The query is longer than {_MAX_QUERY_BYTES} bytes"))
-    try:
-        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise ProblemError(invalid_query_params("The query is not percent-encoded UTF-8")) from None
-    values: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in known:
-            raise ProblemError(invalid_query_params(f"Property .{name[:100]} is unknown"))
-        if name in values:
-            raise ProblemError(invalid_query_params(f"Property .{name} is there more than once"))
-        values[name] = value
-    return values
+            raise invalid("after", reason) from None

@@ -63,7 +63,7 @@ class Freshness:
         self._failure: BinmirrorError | None = None
         self._looked = False
         self._events: dict[asyncio.Future[None], tuple[str, str]] = {}
-        self._ages: dict[asyncio.Future[None], float] = {}
+        self._ages: dict[asyncio.Future[None], tuple[float, float]] = {}
         self._wanted = asyncio.Event()
 
     def begin(self) -> Callable[[], tuple[bytes, bytes]]:
@@ -117,7 +117,7 @@ class Freshness:
                 if wanted is not None:
                     await self._event(wanted)
                 if seconds is not None:
-                    await self._age(seconds)
+                    await self._age(seconds, started)
             outcome = "fresh"
         except TimeoutError:
             if self._failure is not None:
@@ -148,19 +148,21 @@ class Freshness:
         finally:
             self._events.pop(waiting, None)
 
-    async def _age(self, seconds: float) -> None:
-        if self._is_within(seconds):
+    async def _age(self, seconds: float, started: float) -> None:
+        if self._is_within(seconds, started):
             return
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ages[waiting] = seconds
+        self._ages[waiting] = seconds, started
         self._wanted.set()
         try:
             await waiting
         finally:
             self._ages.pop(waiting, None)
 
-    def _is_within(self, seconds: float) -> bool:
-        return self._whole_at is not None and self._clock.monotonic() - self._whole_at <= seconds
+    def _is_within(self, seconds: float, started: float) -> bool:
+        """Or holds what was in the log when the request came: no answer could be asked to be fresher."""
+        whole_at = self._whole_at
+        return whole_at is not None and (self._clock.monotonic() - whole_at <= seconds or whole_at >= started)
 
     async def _look(self) -> None:
         self._wanted.clear()
@@ -183,7 +185,7 @@ class Freshness:
         self._metrics.projection_age.set(float("inf") if found.age is None else found.age / 1_000_000)
         satisfied = [
             *(waiting for waiting, key in self._events.items() if key in found.present),
-            *(waiting for waiting, seconds in self._ages.items() if self._is_within(seconds)),
+            *(waiting for waiting, asked in self._ages.items() if self._is_within(*asked)),
         ]
         for waiting in satisfied:
             if not waiting.done():
@@ -245,7 +247,8 @@ FRESH_PARAMETERS: Final = (
     Parameter(
         name="Binmirror-Max-Age",
         place="header",
-        text="Answer once the projection's age is at most so many seconds.",
+        text="Answer once the projection's age is at most so many seconds, or once it holds all that was in "
+        "the event log when the request came: `0` asks for just that.",
         schema={"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?$"},
         example="30",
     ),

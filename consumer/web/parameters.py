@@ -39,6 +39,10 @@ class Parameters:
                 raise invalid(name, "is there more than once")
             self._values[name] = value
 
+    def given(self, name: str) -> str | None:
+        """As it is there, perhaps empty."""
+        return self._values.get(name)
+
     def text(self, name: str) -> str | None:
         """A text that a database can compare."""
         value = self._values.get(name) or None

@@ -1,6 +1,7 @@
 """``POST /v1/oauth/token``: access tokens for those who hold a key (OAuth 2.0 client credentials)."""
 
 import secrets
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
@@ -38,6 +39,7 @@ from schemas.oauth import (
 )
 
 _UNKNOWN_CLIENT: Final = "the client is unknown, or its secret is wrong"
+_TWO_CLIENTS: Final = "client_id names another client than the one that the request is authenticated as"
 _ONLY_GRANT: Final = "the only grant_type here is client_credentials"
 _TOO_MANY: Final = "This key has so many access tokens that live. Use each until it expires."
 MAX_BODY: Final = 8 * 1024
@@ -58,7 +60,7 @@ class TokenEndpoint:
     async def issue(self, request: Request) -> Response:
         try:
             fields = read_form(await _form(request))
-            key = await self._client(request, client_of(fields))
+            key = await self._client(request, fields)
             scopes = scopes_of(fields)
         except TokenRefused as error:
             raise ProblemError(*_problem(error)) from None
@@ -66,10 +68,10 @@ class TokenEndpoint:
         headers = {name.decode(): value.decode() for name, value in _UNCACHED}
         return Response(body.model_dump_json(), headers=headers, media_type="application/json")
 
-    async def _client(self, request: Request, in_form: Client | None) -> OpenedKey:
+    async def _client(self, request: Request, fields: Mapping[str, str]) -> OpenedKey:
         """Whose key comes with the request: one only, in one of three ways. Raises TokenRefused."""
         app_id, token, authorization = given(request.headers.raw)
-        clients = [in_form]
+        clients = [client_of(fields)]
         if authorization is not None:
             scheme, _, basic = authorization.partition(b" ")
             clients.append(parse_basic(basic.strip()) if scheme.lower() == b"basic" else None)
@@ -82,6 +84,9 @@ class TokenEndpoint:
             for reading in client.readings:
                 key = await self._credentials.open(*reading)
                 if key is not None:
+                    # Some libraries repeat the id in the form beside another way; none may name another.
+                    if fields.get("client_id", key.app_id) != key.app_id:
+                        raise TokenRefused("invalid_request", _TWO_CLIENTS)
                     return key
         raise TokenRefused("invalid_client", _UNKNOWN_CLIENT)
 
@@ -129,7 +134,8 @@ ISSUE_TOKEN: Final = Operation(
     summary="Get an access token for a key",
     text=(
         "OAuth 2.0 client credentials (RFC 6749, section 4.4). The client is the key: by HTTP Basic, with "
-        "`client_id` and `client_secret` in the form, or with `X-App-Id` and `X-App-Token`; in one way only. "
+        "`client_id` and `client_secret` in the form, or with `X-App-Id` and `X-App-Token`; in one way only; "
+        "beside another way the form may repeat the `client_id`. "
         "The scope `api` opens what the key opens, `trash-bin` of that the bin's routes alone. The token "
         f"lives for {LIFETIME_SECONDS} seconds, and no longer than its key."
     ),

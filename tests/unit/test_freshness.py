@@ -143,6 +143,22 @@ async def test_waits_for_an_age(patient: Mirror) -> None:
     assert 5 <= float(response.headers["binmirror-age"]) <= 500
 
 
+async def test_waits_for_what_is_in_the_log_now(patient: Mirror) -> None:
+    """An age of 0 waits until the end of the log is seen after the request came."""
+    await patient.caught_up(ago=5)
+    asked = asyncio.create_task(patient.web.get(PATH, **CREDENTIALS, **{"Binmirror-Max-Age": "0"}))
+    began = SystemClock().monotonic()
+
+    async def answered() -> bool:
+        await patient.caught_up()
+        return asked.done()
+
+    await eventually(answered)
+    response = await asked
+    assert response.status_code == 200
+    assert float(response.headers["binmirror-age"]) < SystemClock().monotonic() - began + 1
+
+
 @pytest.mark.parametrize("failed", ["failed", "ignored"])
 async def test_any_status_is_there(hurried: Mirror, failed: str) -> None:
     """An event that could not be applied is in the projection as well."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.unit.webkit import CREDENTIALS, DATA, PROJECT, Web, is_error
 
 EVENTS: Final = "/mirror/v1/events"
 ENTRIES: Final = "/mirror/v1/entries/"
+STRANGE: Final = "evt/1 é%2F?x"
+CAMPAIGN: Final = "camp/1%20#"
 DELETION: Final = (DATA / "webhooks" / "voucher.deleted.json").read_bytes()
 
 
@@ -31,9 +34,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         *(deleted(f"v_{n}", f"CODE-{n}", n, **mine) for n in range(30)),
         seen("v_3", "CODE-3", 0, **mine),
         observed("voucher", "v_3", 50, name="CODE-3", **mine),
-        *campaign_binned("camp_1", 100, "default"),
+        *campaign_binned(CAMPAIGN, 100, "default"),
         webhook(b"{", "default"),
-        webhook(old_envelope(resource_id="v_old", name="OLD"), "default"),
+        webhook(old_envelope(resource_id="v_old", name="OLD", event_id=STRANGE), "default"),
         deleted("v_shop", "SHOP", 10, project="shop"),
     ]
     asyncio.run(tell(address, story))
@@ -140,8 +143,8 @@ async def test_an_entry_with_its_history(web: Web) -> None:
     assert shown["snapshot"]["redemption"] == shown["snapshot"]["voucher"]["redemption"]
     assert shown["snapshot"]["metadata"] == shown["snapshot"]["voucher"]["metadata"]
     assert len(lookup) == 1
-    campaign = await get(web, ENTRIES + "tbe_camp_1")
-    assert campaign["snapshot"]["campaign"]["id"] == "camp_1"
+    campaign = await get(web, ENTRIES + quote(f"tbe_{CAMPAIGN}"))
+    assert campaign["snapshot"]["campaign"]["id"] == CAMPAIGN
     assert campaign["snapshot"]["voucher"] is None
     assert is_error(await web.get(ENTRIES + "tbe_v_3", **SHOP_CREDENTIALS), 404, "not_found")
     assert is_error(await web.get(ENTRIES + "%00", **CREDENTIALS), 404, "not_found")
@@ -185,6 +188,20 @@ async def test_queries_that_make_no_sense(web: Web, path: str, details: str) -> 
     response = await web.get(path, **CREDENTIALS)
     assert is_error(response, 400, "invalid_query_params")
     assert details in response.json()["details"]
+
+
+async def test_ids_of_any_characters(web: Web) -> None:
+    """An id with slashes is found percent-encoded; a slash that somebody decoded is part of it."""
+    for path in (f"{EVENTS}/{quote(STRANGE, safe='')}", f"{EVENTS}/{quote(STRANGE)}"):
+        assert (await get(web, path))["id"] == STRANGE
+    for path in (quote(f"tbe_{CAMPAIGN}", safe=""), quote(f"tbe_{CAMPAIGN}")):
+        assert (await get(web, ENTRIES + path))["resource_id"] == CAMPAIGN
+
+
+@pytest.mark.parametrize("path", [EVENTS + "/", ENTRIES])
+async def test_no_id(web: Web, path: str) -> None:
+    """There is nothing at the path."""
+    assert is_error(await web.get(path, **CREDENTIALS), 404, "not_found")
 
 
 @pytest.mark.parametrize("path", [EVENTS, EVENTS + "/x", ENTRIES + "x", "/mirror/v1/stats"])

@@ -119,6 +119,8 @@ async def test_secrets_of_any_kind(bin_file: Path, tmp_path: Path) -> None:
         (BODY, CREDENTIALS, "invalid_request"),
         (BODY, basic("app-id", "app-token"), "invalid_request"),
         (GRANT, {**CREDENTIALS, **basic("app-id", "app-token")}, "invalid_request"),
+        (f"{GRANT}&client_id=shop-id", basic("app-id", "app-token"), "invalid_request"),
+        (f"{GRANT}&client_id=shop-id", CREDENTIALS, "invalid_request"),
         (BODY, {"Content-Type": "application/json"}, "invalid_request"),
         (BODY, {"Content-Type": "multipart/form-data; boundary=x"}, "invalid_request"),
     ],

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from schemas.errors import ErrorBody, internal_error, service_unavailable, unauthorized
 
@@ -82,12 +83,20 @@ class Operation:
 
 
 class DescribedRoute(Route):
-    """A route of one method that says what it is."""
+    """A route of one method that says what it is.
+
+    ``{name:path}`` at its end takes all that follows, slashes too; shown is ``{name}``. It is never empty.
+    """
 
     def __init__(self, method: str, path: str, endpoint: Endpoint, operation: Operation) -> None:
         super().__init__(path, endpoint, methods=[method])
+        self.path = self.path_format
         self.method = method
         self.operation = operation
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (Match.NONE, {}) if "" in child.get("path_params", {}).values() else (match, child)
 
 
 RETRY_HEADER: Final = {"Retry-After": "Seconds after which it may work."}
