@@ -9,12 +9,11 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, f
 
 from consumer.errors import CursorExpiredError
 from consumer.projection.changes_base import BEGINNING, ChangedEntry, ChangesPage, Cursor
-from consumer.projection.following_tables import removed_entries
 from consumer.projection.generations import generation_name
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.rows import held_entry
 from consumer.projection.snapshots import snapshot
-from consumer.projection.tables import bin_entries, checkpoints
+from consumer.projection.tables import bin_entries, checkpoints, removed_entries
 from consumer.types import Position
 from handlers.changes import ResourceKey
 

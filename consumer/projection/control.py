@@ -12,11 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.errors import DataRejectedError
 from consumer.projection.control_base import AuditLine, AuditResult, Pause, WorkerState, WorkerStop
+from consumer.projection.control_tables import audit, worker_pauses, worker_stops
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.engines import open_engine
 from consumer.projection.failures import translated
 from consumer.projection.migrate import ensure_schema
-from consumer.projection.tables import audit, worker_pauses, worker_stops
 from schemas.text import is_storable
 
 _T = TypeVar("_T")

@@ -5,8 +5,8 @@ import secrets
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from consumer.projection.control_tables import generations
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.following_tables import generations
 
 _ID_BYTES = 8
 

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, or_, select, updat
 
 from consumer.errors import DataRejectedError
 from consumer.projection.control import Connections
+from consumer.projection.control_tables import access_tokens, api_keys
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.key_tables import access_tokens, api_keys
 from consumer.projection.keys_base import ApiKey, Found, KnownKey, KnownToken, NewToken
 from consumer.types import ALL_PERMISSIONS, Permission
 from schemas.oauth import SCOPES

@@ -3,8 +3,8 @@
 from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from consumer.projection.control_tables import leases
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.tables import leases
 
 _MICROS = 1_000_000
 

@@ -12,9 +12,9 @@ from consumer.errors import FencedError, ProjectionUnavailableError
 from consumer.projection import leasing
 from consumer.projection.changes_base import Cursor
 from consumer.projection.control import OwnConnection
+from consumer.projection.control_tables import entries_topics
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.failures import ConflictError
-from consumer.projection.publisher_tables import entries_topics
 from consumer.projection.publishing import Published, TopicLook
 from consumer.projection.tables import checkpoints
 

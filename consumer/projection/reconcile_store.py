@@ -13,13 +13,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from consumer.errors import FencedError, ProjectionUnavailableError
 from consumer.projection import leasing
 from consumer.projection import reconcile_statements as statements
+from consumer.projection.control_tables import reconcile_projects, reconcile_runs
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError, translated
 from consumer.projection.migrate import ensure_schema
 from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, Marks, Missed, Mode, Run
 from consumer.projection.statements import newest_delivery
-from consumer.projection.tables import checkpoints, counts, reconcile_projects, reconcile_runs
+from consumer.projection.tables import checkpoints, counts
 from handlers.changes import LISTED_STATES, Fields
 from schemas.times import Micros
 

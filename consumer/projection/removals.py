@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, bindparam, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consumer.projection.following_tables import removed_entries
-from consumer.projection.tables import bin_entries
+from consumer.projection.tables import bin_entries, removed_entries
 from handlers.changes import ResourceKey
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import delete, text
 from consumer.errors import CursorExpiredError
 from consumer.projection.changes import SqlChanges
 from consumer.projection.changes_base import BEGINNING, ChangedEntry
+from consumer.projection.control_tables import generations
 from consumer.projection.engines import open_engine
-from consumer.projection.following_tables import generations
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.store import SqlProjectionWriter
 from consumer.types import Position

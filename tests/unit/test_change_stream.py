@@ -10,8 +10,8 @@ from sqlalchemy import delete
 from starlette.types import Message
 
 from consumer.projection.changes_base import BEGINNING, ChangedEntry, ChangesPage, Cursor
+from consumer.projection.control_tables import generations
 from consumer.projection.engines import open_engine
-from consumer.projection.following_tables import generations
 from consumer.types import Position
 from consumer.web.change_feed import FeedPage, Subscription
 from consumer.web.change_stream import ChangeStream, StreamRules

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
+from consumer.projection.control_tables import generations
 from consumer.projection.engines import open_engine
-from consumer.projection.following_tables import generations
 from tests.projection_kit import Feed, Said
 from tests.unit.followkit import CHANGES, STREAM, Copy, Followed, followed
 from tests.unit.webkit import is_error
