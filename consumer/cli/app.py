@@ -7,7 +7,7 @@ import typer
 
 from consumer.bootstrap.logs import quiet_libraries
 from consumer.cli import admin, demo, events, init, keys, reconcile, send, serve, status, worker
-from consumer.cli.common import AWAY, FOUND, WRONG_USAGE, ConfigOption, notice
+from consumer.cli.common import AWAY, FOUND, INTERRUPTED, WRONG_USAGE, ConfigOption, notice
 from consumer.errors import BinmirrorError, NotDurableError, SettingsError, TransientError
 
 app = typer.Typer(
@@ -59,3 +59,5 @@ def main() -> None:
     except BinmirrorError as error:
         notice(f"binmirror: {error}")
         sys.exit(FOUND)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
