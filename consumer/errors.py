@@ -6,6 +6,7 @@
     ├── SettingsError             exit 2, one line
     ├── TransientError            wait with backoff and try again; nothing is skipped
     │   ├── LogUnavailableError       the event log does not answer in time
+    │   ├── TopicEmptiedError         the topic of entries lost what was published: publish everything
     │   └── ProjectionUnavailableError  the database does not answer, or asks to retry
     │       └── SchemaOutdatedError           it is not migrated (yet)
     ├── RecordRefusedError        the log refuses this record for good: set it aside
@@ -34,6 +35,10 @@ class TransientError(BinmirrorError):
 
 class LogUnavailableError(TransientError):
     """The event log did not answer within its deadline, or refused for now."""
+
+
+class TopicEmptiedError(TransientError):
+    """The topic of entries holds less than was published to it: made anew, or records were lost."""
 
 
 class ProjectionUnavailableError(TransientError):

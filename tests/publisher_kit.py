@@ -52,6 +52,7 @@ class Publishing:
             metrics=Metrics(),
             log=create_log(self._output, level="info", console=False),
             poll=0.01,
+            check=0.2,
         )
 
     async def _open(self) -> None:

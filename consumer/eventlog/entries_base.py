@@ -60,6 +60,16 @@ class EntriesTopic(Protocol):
         Raises:
             FencedError: another writer has opened the topic since.
             LogUnavailableError: not committed within the deadline; perhaps it was.
+            TopicEmptiedError: committed, but what was published before is there no more.
+
+        """
+
+    async def check(self) -> None:
+        """Look whether what was published since ``open`` is still there.
+
+        Raises:
+            LogUnavailableError: no answer in time.
+            TopicEmptiedError: it is not.
 
         """
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final
 
 from consumer.clock import Clock
-from consumer.errors import CursorExpiredError, FencedError, StopError, TransientError
+from consumer.errors import CursorExpiredError, FencedError, StopError, TopicEmptiedError, TransientError
 from consumer.eventlog.entries_base import EntriesTopic, OpenedTopic, TopicRecord
 from consumer.log import Logger
 from consumer.metrics import Metrics
@@ -57,9 +57,10 @@ class Publisher:
         metrics: Metrics,
         log: Logger,
         poll: float = 0.1,
+        check: float = 5.0,
     ) -> None:
         """``open_parts`` starts ``changes`` and ``store``. ``log_ends``: where the event log ends now.
-        ``poll``: seconds between two looks for changes.
+        ``poll``: seconds between two looks for changes, ``check``: whether the topic still has what it had.
         """
         self._name = name
         self._topic = topic
@@ -72,6 +73,7 @@ class Publisher:
         self._clock = clock
         self._log = log
         self._poll = poll
+        self._check = check
         self._opened = False
         self._progress = Progress(name, clock=clock, metrics=metrics, log=log)
         self._ends: dict[int, int] = {}
@@ -107,6 +109,7 @@ class Publisher:
         taken = await self._store.acquire(self._owner, self._lease)
         if isinstance(taken, str):
             self._progress.stands_by(taken)
+            self._ends = {}
             await _wait(stop, self._lease / 3)
             return
         try:
@@ -121,9 +124,25 @@ class Publisher:
         opened = await self._topic.open()
         # Only now: what an earlier writer has committed, it read before this.
         published = await self._store.published()
-        why = _why_everything(published, opened, self._name)
+        why = _why_everything(published, opened, self._name, seen=self._ends)
         self._ends = dict(published.ends) if published is not None and why is None else dict(opened.ends)
         cursor = None if published is None or why is not None else published.cursor
+        try:
+            await self._keep_equal(cursor, why, opened, lease, stop)
+        except TopicEmptiedError:
+            # What the checkpoint says is in the topic no more, although the topic may soon be as long again.
+            await self._store.forget(lease.epoch)
+            raise
+
+    async def _keep_equal(
+        self,
+        cursor: Cursor | None,
+        why: str | None,
+        opened: OpenedTopic,
+        lease: HeldLease,
+        stop: asyncio.Event,
+    ) -> None:
+        """Everything, where there is no cursor; then what changes."""
         while not stop.is_set():
             try:
                 if cursor is None:
@@ -157,6 +176,7 @@ class Publisher:
     ) -> None:
         """Publish what changes after ``cursor``. Raises CursorExpiredError."""
         noted, noted_at = cursor, self._clock.monotonic()
+        checked_at = noted_at
         while not stop.is_set():
             lease.check()
             page = await self._changes.changes(None, cursor, _PAGE)
@@ -169,6 +189,9 @@ class Publisher:
             if cursor != noted and now - noted_at >= _NOTE_SECONDS:
                 await self._note(lease, cursor, opened)
                 noted, noted_at = cursor, now
+            if now - checked_at >= self._check:
+                await self._topic.check()
+                checked_at = now
             if page.caught_up:
                 await _wait(stop, self._poll)
         if cursor != noted:
@@ -193,14 +216,18 @@ class Publisher:
         await _wait(stop, seconds)
 
 
-def _why_everything(published: Published | None, opened: OpenedTopic, name: str) -> str | None:
+def _why_everything(
+    published: Published | None, opened: OpenedTopic, name: str, *, seen: Mapping[int, int]
+) -> str | None:
     """Why the checkpoint does not tell what the topic holds; None: it does.
+
+    ``seen``: the ends that it had for this process, perhaps after the checkpoint was written.
 
     Raises StopError when partitions were added.
     """
     if published is None:
         return "nothing is known of what the topic holds"
-    if any(opened.ends.get(number, 0) < end for number, end in published.ends.items()):
+    if any(opened.ends.get(number, 0) < end for number, end in (*published.ends.items(), *seen.items())):
         return "the topic was made anew"
     if published.partitions != opened.partitions:
         raise StopError(

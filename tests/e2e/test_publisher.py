@@ -186,6 +186,23 @@ async def test_a_topic_made_anew(kafka_broker: KafkaBroker, topic: str, projecti
         assert "made anew" in second.actions()
 
 
+@pytest.mark.parametrize("idle", [True, False])
+async def test_a_topic_made_anew_meanwhile(
+    kafka_broker: KafkaBroker, topic: str, projection: str, feed: Feed, *, idle: bool
+) -> None:
+    """A topic that is made anew under a publisher gets everything again, whether or not anything changes."""
+    await feed.push(*(Said(f"e{n}", resource_id=f"v{n}") for n in range(30)))
+    async with publishing(kafka_broker, topic, projection):
+        async with Subscriber(kafka_broker.bootstrap, topic) as subscriber:
+            await same(subscriber, projection)
+        kafka_broker.delete_topic(topic)
+        kafka_broker.create_topic(topic, configs=COMPACTED)
+        if not idle:
+            await feed.push(*(Said(f"e{n}", resource_id=f"v{n}") for n in range(30, 100)))
+        async with Subscriber(kafka_broker.bootstrap, topic) as subscriber:
+            await same(subscriber, projection)
+
+
 async def test_two_publishers(kafka_broker: KafkaBroker, topic: str, projection: str, feed: Feed) -> None:
     """One publishes, the other stands by; when the first is gone for longer than its lease, it takes over."""
     await feed.push(Said("e1", resource_id="v1"))

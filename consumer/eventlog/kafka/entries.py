@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumer.clock import Clock
-from consumer.errors import FencedError, LogUnavailableError, StopError
+from consumer.errors import FencedError, LogUnavailableError, StopError, TopicEmptiedError
 from consumer.eventlog.entries_base import HeldKey, OpenedTopic, TopicRecord
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.entries_admin import EntriesTopicAdmin
@@ -18,7 +18,7 @@ from consumer.eventlog.kafka.probe import has_topic
 from consumer.eventlog.kafka.session import partition_for
 from consumer.eventlog.kafka.settled import Settled
 from consumer.eventlog.kafka.topic import no_such_topic
-from consumer.eventlog.kafka.transactions import FENCED, TransactionalProducer
+from consumer.eventlog.kafka.transactions import ABANDON_SECONDS, FENCED, TransactionalProducer
 from schemas.records import CE_SOURCE, OWN_SOURCE
 
 _T = TypeVar("_T")
@@ -55,6 +55,8 @@ class KafkaEntriesTopic:
         self._transactional_id = transactional_id or f"binmirror-entries-{connection.topic}"
         self._producer: TransactionalProducer | None = None
         self._settled: Settled | None = None
+        self._reached: dict[int, int] = {}
+        """The ends that the topic has had since it was opened."""
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def open(self) -> OpenedTopic:
@@ -78,6 +80,7 @@ class KafkaEntriesTopic:
         except BaseException:
             self._give_up()
             raise
+        self._reached = dict(ends)
         return OpenedTopic(self._producer.partitions, ends)
 
     async def _decide(self, producer: TransactionalProducer, settled: Settled) -> Mapping[int, int]:
@@ -103,9 +106,8 @@ class KafkaEntriesTopic:
             raise LogUnavailableError(f"{self._connection.address}: not open")
         try:
             async with asyncio.timeout(self._deadline):
-                ends = await producer.commit(records, timestamp=self._clock.now() // 1000)
-                await settled.ends()
-                return ends
+                firsts = await producer.commit(records, timestamp=self._clock.now() // 1000)
+                ends = await settled.ends()
         except FENCED as error:
             self._give_up()
             raise FencedError(
@@ -118,6 +120,15 @@ class KafkaEntriesTopic:
         except BaseException:
             self._give_up()
             raise
+        # Made anew, the topic may by now be longer than it was: where these records are tells.
+        self._expect({**ends, **firsts})
+        self._reached = dict(ends)
+        return ends
+
+    async def check(self) -> None:
+        if self._settled is None:
+            raise LogUnavailableError(f"{self._connection.address}: not open")
+        self._expect(await self._settled.replicated())
 
     async def held(self) -> AsyncGenerator[Sequence[HeldKey], None]:
         if self._producer is None:
@@ -136,7 +147,17 @@ class KafkaEntriesTopic:
             await self._settled.close()
             self._settled = None
         if self._leaving:
-            await asyncio.wait(self._leaving, timeout=_CLOSE_SECONDS)
+            await asyncio.wait(self._leaving, timeout=ABANDON_SECONDS + 1)
+
+    def _expect(self, offsets: Mapping[int, int]) -> None:
+        """Raise TopicEmptiedError if what ended somewhere has less there now."""
+        for number, end in self._reached.items():
+            if offsets.get(number, 0) < end:
+                self._give_up()
+                raise TopicEmptiedError(
+                    f"{self._connection.address}: partition {number} ended at {end}, and now there is less: "
+                    "the topic was made anew, or has lost records"
+                )
 
     def _give_up(self) -> None:
         """In the background: the next producer need not wait for this one, which its epoch shuts out."""

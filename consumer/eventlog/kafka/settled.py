@@ -34,7 +34,7 @@ class Settled:
             LogUnavailableError: no answer, or no such topic.
 
         """
-        ends = await self._ends(self._replicated)
+        ends = await self.replicated()
         pause = _LOOK_SECONDS
         while await self._behind(ends):
             await asyncio.sleep(pause)
@@ -43,7 +43,11 @@ class Settled:
 
     async def undecided(self) -> list[int]:
         """The partitions with a transaction that is open now."""
-        return await self._behind(await self._ends(self._replicated))
+        return await self._behind(await self.replicated())
+
+    async def replicated(self) -> Mapping[int, int]:
+        """Partition → its end, decided or not. Raises LogUnavailableError."""
+        return await self._ends(self._replicated)
 
     async def close(self) -> None:
         await self._replicated.close()

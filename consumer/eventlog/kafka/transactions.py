@@ -29,8 +29,10 @@ from consumer.types import NewRecord
 FENCED: Final = (ProducerFenced, InvalidProducerEpoch)
 """The coordinator, or a partition's leader, knows a later epoch of this transactional id."""
 _REQUEST_SECONDS: Final = 5.0
-_STOP_SECONDS: Final = 15.0
-_CLOSE_SECONDS: Final = 2.0
+_STOP_SECONDS: Final = 2.0
+_DISCONNECT_SECONDS: Final = 1.0
+ABANDON_SECONDS: Final = _STOP_SECONDS + 2 * _DISCONNECT_SECONDS
+"""How long ``abandon`` takes at most."""
 
 
 class TransactionalProducer:
@@ -65,7 +67,7 @@ class TransactionalProducer:
         return opened
 
     async def commit(self, records: Sequence[TopicRecord], *, timestamp: int) -> Mapping[int, int]:
-        """All records in one transaction; partition → offset after its last one, where that is known.
+        """All records in one transaction; partition → offset of its first one, where that is known.
 
         The coordinator has it then, the partitions perhaps not yet (``settled``).
 
@@ -77,13 +79,15 @@ class TransactionalProducer:
         for record in records:
             lanes.setdefault(partition_for(record.key, self.partitions), []).append(record)
         await self._producer.begin_transaction()
-        ends = await asyncio.gather(*(self._send(number, lane, timestamp) for number, lane in lanes.items()))
+        firsts = await asyncio.gather(
+            *(self._send(number, lane, timestamp) for number, lane in lanes.items())
+        )
         try:
             await self._producer.commit_transaction()
         except AssertionError as error:
             # How aiokafka says that the sending task has ended since the last acknowledgement.
             raise ProducerClosed(str(error)) from error
-        return {number: end for number, end in zip(lanes, ends, strict=True) if end is not None}
+        return {number: first for number, first in zip(lanes, firsts, strict=True) if first is not None}
 
     async def abort_in(self, partitions: Iterable[int]) -> None:
         """End what an earlier epoch of this id has left open in ``partitions``, as never committed.
@@ -100,7 +104,7 @@ class TransactionalProducer:
 
     async def _send(self, partition: int, records: Sequence[TopicRecord], timestamp: int) -> int | None:
         """One batch after the other: several outstanding on one partition may arrive out of order."""
-        end = None
+        first = None
         rest = list(records)
         while rest:
             batch = self._producer.create_batch()
@@ -115,23 +119,25 @@ class TransactionalProducer:
             batch.close()
             acknowledged = await self._producer.send_batch(batch, self._topic, partition=partition)
             base = (await acknowledged).offset
-            end = base + count if base >= 0 else None
+            first = base if first is None and base >= 0 else first
             rest = rest[count:]
-        return end
+        return first
 
     async def abandon(self) -> None:
-        """Stop the producer, whatever state it is in. Ends by itself, raises nothing.
+        """Stop the producer, whatever state it is in. Ends within ABANDON_SECONDS, raises nothing.
 
         A transaction that is open stays so until its id is taken over, or it times out.
         """
         producer = self._producer
         # stop() first waits for every batch; failing them is the only way to have it not wait for ever.
         producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way
+        # Then it waits for every request under way, which fail at once when there is no connection.
+        await self._disconnect()
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await producer.stop()
         except Exception:  # noqa: BLE001 - whatever its tasks ended with: it was given up already
-            await self._disconnect()
+            await self._disconnect()  # what was connected anew meanwhile
         # Nobody else looks at these; unseen, each would be a traceback in the log.
         batches = producer._message_accumulator._batches.values()  # noqa: SLF001 - no public way
         unseen = [batch._drain_waiter for lane in batches for batch in lane]  # noqa: SLF001 - as above
@@ -141,9 +147,8 @@ class TransactionalProducer:
                 future.exception()
 
     async def _disconnect(self) -> None:
-        """A stop that failed has left the connections open."""
         try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
+            async with asyncio.timeout(_DISCONNECT_SECONDS):
                 await self._producer.client.close()
         except (TimeoutError, KafkaError):
             pass  # sockets that time out
