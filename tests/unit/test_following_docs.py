@@ -1,6 +1,7 @@
 """The examples of docs/changes.md do what they say."""
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -28,9 +29,20 @@ async def mirror(tmp_path: Path) -> AsyncIterator[Followed]:
         yield made
 
 
-async def run(*command: str) -> str:
+async def run(mirror: Followed, *command: str) -> str:
     done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, check=False, timeout=30
+        subprocess.run,
+        command,
+        env={
+            **os.environ,
+            "BINMIRROR_URL": f"http://127.0.0.1:{mirror.port}",
+            "APP_ID": APP_ID,
+            "APP_TOKEN": APP_TOKEN,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -39,16 +51,14 @@ async def run(*command: str) -> str:
 async def test_pages_in_python(mirror: Followed) -> None:
     """The first example ends with a copy of the bin."""
     page, _ = examples("changes.md", "python")
-    head = f"url = 'http://127.0.0.1:{mirror.port}'\napp_id, app_token = {APP_ID!r}, {APP_TOKEN!r}\n"
-    told = await run(sys.executable, "-c", f"{head}{page}\nprint(sorted(copy))")
+    told = await run(mirror, sys.executable, "-c", f"{page}\nprint(sorted(copy))")
     assert told.strip() == str([("voucher", f"v{n}") for n in range(3)])
 
 
 async def test_the_stream_in_python(mirror: Followed) -> None:
     """The second example prints what changes, until the service stops."""
     _, stream = examples("changes.md", "python")
-    head = f"url = 'http://127.0.0.1:{mirror.port}'\napp_id, app_token = {APP_ID!r}, {APP_TOKEN!r}\n"
-    printing = asyncio.create_task(run(sys.executable, "-c", head + stream))
+    printing = asyncio.create_task(run(mirror, sys.executable, "-c", stream))
 
     async def is_open() -> bool:
         return mirror.sample("changes_told_total", how="stream") >= 3
@@ -69,14 +79,12 @@ async def test_the_stream_in_python(mirror: Followed) -> None:
 
 async def test_pages_with_curl(mirror: Followed) -> None:
     """Copied into a shell, the first one answers."""
-    head = f"URL=http://127.0.0.1:{mirror.port} APP_ID={APP_ID} APP_TOKEN={APP_TOKEN}\n"
-    assert "CODE-0" in await run("sh", "-c", head + examples("changes.md", "sh")[0])
+    assert "CODE-0" in await run(mirror, "sh", "-c", examples("changes.md", "sh")[0])
 
 
 async def test_the_stream_with_curl(mirror: Followed) -> None:
     """Copied into a shell, it shows the stream until the service stops."""
-    head = f"URL=http://127.0.0.1:{mirror.port} APP_ID={APP_ID} APP_TOKEN={APP_TOKEN}\n"
-    showing = asyncio.create_task(run("sh", "-c", head + examples("changes.md", "sh")[1]))
+    showing = asyncio.create_task(run(mirror, "sh", "-c", examples("changes.md", "sh")[1]))
 
     async def is_open() -> bool:
         return mirror.sample("change_streams") == 1
