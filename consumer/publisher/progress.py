@@ -63,6 +63,7 @@ class Progress:
 
     def complete(self) -> None:
         """Everything applied to the projection is in the topic."""
+        self._trouble = None
         self._complete_at = self._clock.monotonic()
         self._metrics.entries_topic_complete.set(self._clock.now() / 1_000_000)
         self._trouble = None

@@ -16,7 +16,7 @@ What its source says, and what follows from it:
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerClosed, ProducerFenced
@@ -131,6 +131,7 @@ class TransactionalProducer:
         producer = self._producer
         # stop() first waits for every batch; failing them is the only way to have it not wait for ever.
         producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way
+        unseen = self._waiters()
         # Then it waits for every request under way, which fail at once when there is no connection.
         await self._disconnect()
         try:
@@ -138,13 +139,17 @@ class TransactionalProducer:
                 await producer.stop()
         except Exception:  # noqa: BLE001 - whatever its tasks ended with: it was given up already
             await self._disconnect()  # what was connected anew meanwhile
-        # Nobody else looks at these; unseen, each would be a traceback in the log.
-        batches = producer._message_accumulator._batches.values()  # noqa: SLF001 - no public way
-        unseen = [batch._drain_waiter for lane in batches for batch in lane]  # noqa: SLF001 - as above
-        unseen.append(producer._txn_manager._transaction_waiter)  # noqa: SLF001 - as above
-        for future in unseen:
-            if future is not None and future.done() and not future.cancelled():
+        for future in (*unseen, *self._waiters()):
+            if future.done() and not future.cancelled():
                 future.exception()
+
+    def _waiters(self) -> "list[asyncio.Future[Any]]":
+        """What nobody else looks at; each exception that is unseen would be a traceback in the log."""
+        accumulator = self._producer._message_accumulator  # noqa: SLF001 - no public way
+        lanes = (*accumulator._batches.values(), accumulator._pending_batches)  # noqa: SLF001 - as above
+        waiters = [batch._drain_waiter for lane in lanes for batch in lane]  # noqa: SLF001 - as above
+        transaction = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - as above
+        return waiters if transaction is None else [*waiters, transaction]
 
     async def _disconnect(self) -> None:
         try:
