@@ -12,12 +12,13 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from consumer.errors import BinmirrorError, FencedError, TransientError
-from consumer.ops.reconcile_lease import LEASE_SECONDS, HeldLease, Waiting, holding
+from consumer.ops.reconcile_lease import LEASE_SECONDS, Waiting, holding
 from consumer.ops.reconcile_pages import overlapping
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.ops.reconcile_work import Tools, Work
 from consumer.projection.control_base import AuditResult
-from consumer.projection.reconciling import Known, Mode, Run
+from consumer.projection.held_lease import HeldLease
+from consumer.projection.reconciling import Known, Lease, Mode, Run
 from consumer.voucherify.errors import ProtocolError
 from schemas.times import Micros
 
@@ -103,7 +104,9 @@ class Reconciler:
             except (TransientError, TimeoutError) as error:
                 self._tools.log.warning("reconcile_retry", project=run.project, reason=str(error))
 
-    async def _begin(self, held: HeldLease, known: Known, wish: Mode, *, force: bool) -> tuple[Run, bool]:
+    async def _begin(
+        self, held: HeldLease[Lease], known: Known, wish: Mode, *, force: bool
+    ) -> tuple[Run, bool]:
         mode: Mode = "full" if wish == "incremental" and known.first_full_at is None else wish
         now = self._tools.clock.now()
         run = await self._tools.store.run(self._project, mode)
@@ -117,7 +120,7 @@ class Reconciler:
         self._tools.log.info("reconcile_started", project=self._project, mode=mode, run_id=run_id)
         return _with_overlap(run), False
 
-    async def _note_failure(self, held: HeldLease, run: Run, error: BinmirrorError) -> None:
+    async def _note_failure(self, held: HeldLease[Lease], run: Run, error: BinmirrorError) -> None:
         self._tools.metrics.reconcile_runs.labels(self._project, "failed").inc()
         self._tools.log.error(
             "reconcile_failed", project=self._project, mode=run.mode, run_id=run.run_id, reason=str(error)

@@ -11,12 +11,12 @@ from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.ops.reconcile_findings import NEWS, by_type, judge, latest, observed, storable, vanished
-from consumer.ops.reconcile_lease import HeldLease
 from consumer.ops.reconcile_output import Output, patiently
 from consumer.ops.reconcile_pages import PORTION, Group, read_ahead
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.projection.control_base import Audit
-from consumer.projection.reconciling import Absent, Held, Key, Known, ReconcileStore, Run
+from consumer.projection.held_lease import HeldLease
+from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, ReconcileStore, Run
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
 from consumer.voucherify.paging import MAX_LIMIT
@@ -57,7 +57,7 @@ class Work:
     def __init__(
         self,
         tools: Tools,
-        held: HeldLease,
+        held: HeldLease[Lease],
         known: Known,
         run: Run,
         *,

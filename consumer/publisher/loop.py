@@ -21,8 +21,8 @@ from consumer.eventlog.entries_base import EntriesTopic, OpenedTopic, TopicRecor
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.changes_base import Changes, Cursor
+from consumer.projection.held_lease import HeldLease, keeping
 from consumer.projection.publishing import Published, PublisherStore
-from consumer.publisher.lease import HeldLease, keeping
 from consumer.publisher.progress import Progress
 from consumer.publisher.records import records_of
 from consumer.publisher.whole import caught_up, publish_whole
@@ -113,14 +113,13 @@ class Publisher:
             await _wait(stop, self._lease / 3)
             return
         try:
-            async with keeping(
-                self._store, taken, clock=self._clock, seconds=self._lease, asked_at=asked_at
-            ) as lease:
-                await self._publish_all(lease, stop)
+            held = HeldLease(taken, f"topic {self._name}", self._clock, self._lease, asked_at=asked_at)
+            async with keeping(self._store, held, name="entries-topic-lease", failed=self._progress.failed):
+                await self._publish_all(held, stop)
         finally:
             await self._topic.close()
 
-    async def _publish_all(self, lease: HeldLease, stop: asyncio.Event) -> None:
+    async def _publish_all(self, held: HeldLease[int], stop: asyncio.Event) -> None:
         opened = await self._topic.open()
         # Only now: what an earlier writer has committed, it read before this.
         published = await self._store.published()
@@ -128,10 +127,10 @@ class Publisher:
         self._ends = dict(published.ends) if published is not None and why is None else dict(opened.ends)
         cursor = None if published is None or why is not None else published.cursor
         try:
-            await self._keep_equal(cursor, why, opened, lease, stop)
+            await self._keep_equal(cursor, why, opened, held, stop)
         except TopicEmptiedError:
             # What the checkpoint says is in the topic no more, although the topic may soon be as long again.
-            await self._store.forget(lease.epoch)
+            await self._store.forget(held.lease)
             raise
 
     async def _keep_equal(
@@ -139,7 +138,7 @@ class Publisher:
         cursor: Cursor | None,
         why: str | None,
         opened: OpenedTopic,
-        lease: HeldLease,
+        held: HeldLease[int],
         stop: asyncio.Event,
     ) -> None:
         """Everything, where there is no cursor; then what changes."""
@@ -147,38 +146,38 @@ class Publisher:
             try:
                 if cursor is None:
                     why = why or "the projection is another one"
-                    cursor = await self._everything(why, opened, lease, stop)
+                    cursor = await self._everything(why, opened, held, stop)
                 if cursor is not None:
-                    await self._follow(cursor, opened, lease, stop)
+                    await self._follow(cursor, opened, held, stop)
             except CursorExpiredError as error:
                 cursor, why = None, str(error)
 
     async def _everything(
-        self, why: str, opened: OpenedTopic, lease: HeldLease, stop: asyncio.Event
+        self, why: str, opened: OpenedTopic, held: HeldLease[int], stop: asyncio.Event
     ) -> Cursor | None:
         # With the old checkpoint a crash half-way would pass for a topic that has all.
-        await self._store.forget(lease.epoch)
+        await self._store.forget(held.lease)
         self._log.info("entries_topic_everything", topic=self._name, reason=why)
         self._progress.does("waiting")
-        await caught_up(self._store, self._log_ends, stop, partial(self._pause, lease, stop))
+        await caught_up(self._store, self._log_ends, stop, partial(self._pause, held, stop))
         self._progress.does("everything")
-        whole = await publish_whole(self._topic, self._changes, lease, self._publish, stop)
+        whole = await publish_whole(self._topic, self._changes, held, self._publish, stop)
         if whole is None:
             return None
-        await self._note(lease, whole.cursor, opened, whole=True)
+        await self._note(held, whole.cursor, opened, whole=True)
         self._log.info(
             "entries_topic_complete", topic=self._name, entries=whole.entries, removed=whole.removed
         )
         return whole.cursor
 
     async def _follow(
-        self, cursor: Cursor, opened: OpenedTopic, lease: HeldLease, stop: asyncio.Event
+        self, cursor: Cursor, opened: OpenedTopic, held: HeldLease[int], stop: asyncio.Event
     ) -> None:
         """Publish what changes after ``cursor``. Raises CursorExpiredError."""
         noted, noted_at = cursor, self._clock.monotonic()
         checked_at = noted_at
         while not stop.is_set():
-            lease.check()
+            held.check()
             page = await self._changes.changes(None, cursor, _PAGE)
             await self._publish(records_of(page.changes))
             self._progress.does("publishing")
@@ -187,7 +186,7 @@ class Publisher:
                 self._progress.complete()
             now = self._clock.monotonic()
             if cursor != noted and now - noted_at >= _NOTE_SECONDS:
-                await self._note(lease, cursor, opened)
+                await self._note(held, cursor, opened)
                 noted, noted_at = cursor, now
             if now - checked_at >= self._check:
                 await self._topic.check()
@@ -195,7 +194,7 @@ class Publisher:
             if page.caught_up:
                 await _wait(stop, self._poll)
         if cursor != noted:
-            await self._note(lease, cursor, opened)
+            await self._note(held, cursor, opened)
 
     async def _publish(self, records: Sequence[TopicRecord]) -> None:
         if not records:
@@ -206,13 +205,13 @@ class Publisher:
         self._progress.published(values, len(records) - values, self._clock.monotonic() - began)
 
     async def _note(
-        self, lease: HeldLease, cursor: Cursor, opened: OpenedTopic, *, whole: bool = False
+        self, held: HeldLease[int], cursor: Cursor, opened: OpenedTopic, *, whole: bool = False
     ) -> None:
         published = Published(cursor, opened.partitions, dict(self._ends))
-        await self._store.note(lease.epoch, published, whole=whole)
+        await self._store.note(held.lease, published, whole=whole)
 
-    async def _pause(self, lease: HeldLease, stop: asyncio.Event, seconds: float) -> None:
-        lease.check()
+    async def _pause(self, held: HeldLease[int], stop: asyncio.Event, seconds: float) -> None:
+        held.check()
         await _wait(stop, seconds)
 
 

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from consumer.eventlog.entries_base import EntriesTopic, TopicRecord
 from consumer.eventlog.key_file import KeyFile
 from consumer.projection.changes_base import ChangedEntry, Changes, Cursor
+from consumer.projection.held_lease import HeldLease
 from consumer.projection.publishing import PublisherStore
-from consumer.publisher.lease import HeldLease
 from consumer.publisher.records import is_listed, key_of, records_of, tombstone_of
 
 _PAGE: Final = 2_000
@@ -51,7 +51,7 @@ async def caught_up(
 
 
 async def publish_whole(
-    topic: EntriesTopic, changes: Changes, lease: HeldLease, publish: Publish, stop: asyncio.Event
+    topic: EntriesTopic, changes: Changes, held: HeldLease[int], publish: Publish, stop: asyncio.Event
 ) -> Whole | None:
     """None: told to stop before the end. Raises what topic and changes do."""
     # Before anything is published: what is gone by now was not told of as being there by this run.
@@ -60,13 +60,13 @@ async def publish_whole(
     async with KeyFile() as keys:
         async with aclosing(topic.held()) as portions:
             async for portion in portions:
-                lease.check()
+                held.check()
                 await keys.apply(portion)
                 if stop.is_set():
                     return None
         cursor, more = None, True
         while more and not stop.is_set():
-            lease.check()
+            held.check()
             page = await changes.changes(None, cursor, _PAGE)
             in_topic = await keys.take([key_of(change) for change in page.changes])
             told = [change for change in page.changes if _matters(change, in_topic, began)]
@@ -74,7 +74,7 @@ async def publish_whole(
             entries += sum(map(is_listed, told))
             cursor, more = page.cursor, not page.caught_up
         while not stop.is_set() and (rest := await keys.rest(_PAGE)):
-            lease.check()
+            held.check()
             await publish([tombstone_of(key) for key in rest])
             await keys.take(rest)
             removed += len(rest)
