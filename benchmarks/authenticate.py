@@ -18,7 +18,8 @@ from benchmarks.servers import folder
 from benchmarks.table import Row, row, show
 from consumer.clock import SystemClock
 from consumer.ops.keys import KeyAdmin
-from consumer.projection.control import OwnConnection, SqlAudit
+from consumer.projection.connections import OwnConnection
+from consumer.projection.control import SqlAudit
 from consumer.projection.keys import SqlKeyStore
 from consumer.projection.read_pool import ReadPool
 from consumer.types import READ_PERMISSIONS, Project

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.servers import folder, postgres
 from consumer.ops.failed_events import FailedEvents, Selection
 from consumer.projection.base import EventQuery
-from consumer.projection.control import OwnConnection
+from consumer.projection.connections import OwnConnection
 from consumer.projection.finding import SqlEventFinder
 from consumer.projection.migrate import migrate
 from consumer.settings import clean_environment

@@ -13,7 +13,8 @@ from consumer.eventlog.sqlite import SqliteProducer, SqliteReader
 from consumer.log import Logger, Output, create_log
 from consumer.metrics import Metrics
 from consumer.projection.base import EventRow, Outcome
-from consumer.projection.control import OwnConnection, SqlAudit, SqlWorkerControl
+from consumer.projection.connections import OwnConnection
+from consumer.projection.control import SqlAudit, SqlWorkerControl
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.store import SqlProjectionWriter

@@ -17,7 +17,7 @@ from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.base import ProjectionReader
 from consumer.projection.changes import SqlChanges
-from consumer.projection.control import Connections
+from consumer.projection.connections import Connections
 from consumer.projection.freshness import SqlFreshnessReader
 from consumer.projection.lookups import SqlLookups
 from consumer.projection.mirror import SqlMirror

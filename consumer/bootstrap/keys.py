@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from consumer.addresses import SqliteAddress
 from consumer.bootstrap.parts import projection_address
 from consumer.clock import Clock
-from consumer.projection.control import Connections, OwnConnection
+from consumer.projection.connections import Connections, OwnConnection
 from consumer.projection.keys import SqlKeyStore
 from consumer.projection.read_pool import ReadPool
 from consumer.settings import Settings

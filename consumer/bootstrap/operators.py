@@ -15,7 +15,8 @@ from consumer.metrics import Metrics
 from consumer.ops.failed_events import FailedEvents
 from consumer.ops.keys import KeyAdmin
 from consumer.ops.worker_switch import WorkerSwitch
-from consumer.projection.control import OwnConnection, SqlAudit, SqlWorkerControl
+from consumer.projection.connections import OwnConnection
+from consumer.projection.control import SqlAudit, SqlWorkerControl
 from consumer.projection.finding import EventFinder, SqlEventFinder
 from consumer.projection.keys import SqlKeyStore
 from consumer.settings import Settings

@@ -6,7 +6,6 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.projection.base import Batch, BatchResult, Interpret, Outcome
 from consumer.projection.bulk import (
@@ -20,6 +19,7 @@ from consumer.projection.bulk import (
 )
 from consumer.projection.decisions import Settled, reinterpreted, settle
 from consumer.projection.deliveries import Incoming, gather, judge
+from consumer.projection.inserts import insert_into
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.removals import remove_entries
 from consumer.projection.rows import (
@@ -243,8 +243,7 @@ class Application:
             if number
         ]
         if rows:
-            dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-            new = dialect.insert(counts)
+            new = insert_into(counts, self._connection)
             key = list(counts.primary_key.columns)
             total = counts.c.rows + new.excluded.rows
             self._connection.execute(

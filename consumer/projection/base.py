@@ -14,6 +14,10 @@ from schemas.trash_bin import BinQuery
 
 EventStatus: TypeAlias = Literal["applied", "ignored", "failed", "discarded"]
 
+CONSUMER: Final = "projection"
+GENERATION: Final = 1
+"""Whose checkpoints the projection's are; a rebuild beside it would be another generation."""
+
 FOREIGN_RECORD: Final = "foreign_record"
 """Failure code of a record without our headers. It is never redriven: its body must not be taken for a
 webhook whose signature was checked."""

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, literal, select
 
 from consumer.errors import CursorExpiredError
+from consumer.projection.base import CONSUMER, GENERATION
 from consumer.projection.changes_base import BEGINNING, ChangedEntry, ChangesPage, Cursor
 from consumer.projection.generations import generation_name
 from consumer.projection.read_pool import ReadPool
@@ -43,7 +44,7 @@ class _Reached(NamedTuple):
 class SqlChanges:
     """See ``Changes``. The pool belongs to whoever gives it."""
 
-    def __init__(self, pool: ReadPool, *, consumer: str = "projection", generation: int = 1) -> None:
+    def __init__(self, pool: ReadPool, *, consumer: str = CONSUMER, generation: int = GENERATION) -> None:
         self._pool = pool
         self._consumer = consumer
         self._generation = generation

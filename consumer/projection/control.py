@@ -1,73 +1,18 @@
-"""The control tables, on SQLite and PostgreSQL."""
+"""Audit and orders to the worker, on SQLite and PostgreSQL."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial as bound
-from typing import Final, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.errors import DataRejectedError
+from consumer.projection.base import CONSUMER
+from consumer.projection.connections import Connections
 from consumer.projection.control_base import AuditLine, AuditResult, Pause, WorkerState, WorkerStop
 from consumer.projection.control_tables import audit, worker_pauses, worker_stops
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.engines import open_engine
-from consumer.projection.failures import translated
-from consumer.projection.migrate import ensure_schema
+from consumer.projection.inserts import insert_into
 from schemas.text import is_storable
-
-_T = TypeVar("_T")
-CONSUMER: Final = "projection"
-
-
-class Connections(Protocol):
-    """Where the control tables are reached: on a thread, in a transaction that writes, or only looks."""
-
-    async def write(self, work: Callable[[Connection], _T]) -> _T:
-        """In a transaction."""
-
-    async def look(self, work: Callable[[Connection], _T]) -> _T:
-        """Reading only: waits for no writer."""
-
-
-class OwnConnection:
-    """A connection of one's own, for processes that have no writer."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._database = open_engine(address, "write")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="projection-control")
-
-    async def start(self) -> None:
-        """Connect. Raises ProjectionUnavailableError, SchemaMismatchError."""
-        may_migrate = self._database.kind == "sqlite"
-        await self._on_thread(bound(ensure_schema, self._database, self._address, may_migrate=may_migrate))
-
-    async def write(self, work: Callable[[Connection], _T]) -> _T:
-        return await self._on_thread(bound(self._written, work))
-
-    async def look(self, work: Callable[[Connection], _T]) -> _T:
-        return await self._on_thread(bound(self._looked, work))
-
-    async def stop(self) -> None:
-        """Close. Idempotent."""
-        await asyncio.to_thread(self._thread.shutdown)
-        self._database.engine.dispose()
-
-    def _written(self, work: Callable[[Connection], _T]) -> _T:
-        with translated(self._database.shown), self._database.engine.begin() as connection:
-            return work(connection)
-
-    def _looked(self, work: Callable[[Connection], _T]) -> _T:
-        shown, engine = self._database.shown, self._database.engine
-        with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
-            return work(connection)
-
-    def _on_thread(self, work: Callable[[], _T]) -> Awaitable[_T]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 class SqlAudit:
@@ -101,8 +46,7 @@ class SqlAudit:
                 raise DataRejectedError(f"{name}: holds text that no database stores")
 
         def work(connection: Connection) -> None:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            line = dialect.insert(audit).values(**values, began_at=DatabaseNow())
+            line = insert_into(audit, connection).values(**values, began_at=DatabaseNow())
             again = {"ended_at": None, "result": None}
             connection.execute(line.on_conflict_do_update(index_elements=[audit.c.audit_id], set_=again))
 
@@ -137,8 +81,7 @@ class SqlWorkerControl:
         values = {"consumer": self._consumer, "worker": worker, "reason": reason.replace("\0", "")}
 
         def work(connection: Connection) -> None:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            row = dialect.insert(worker_stops).values(
+            row = insert_into(worker_stops, connection).values(
                 **values, stopped_at=DatabaseNow(), seen_at=DatabaseNow()
             )
             key = list(worker_stops.primary_key.columns)
@@ -164,8 +107,7 @@ class SqlWorkerControl:
 
     async def order_pause(self, *, who: str, reason: str | None) -> bool:
         def work(connection: Connection) -> bool:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            row = dialect.insert(worker_pauses).values(
+            row = insert_into(worker_pauses, connection).values(
                 consumer=self._consumer, paused_at=DatabaseNow(), who=who, reason=reason
             )
             new = row.on_conflict_do_nothing().returning(worker_pauses.c.consumer)

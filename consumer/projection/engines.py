@@ -3,6 +3,8 @@
 Sessions are set up on connecting, not by the address, so that a pooler in between does not matter.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -12,7 +14,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.pool import QueuePool
 
 from consumer.addresses import SqliteAddress, parse_projection
-from consumer.projection.failures import READ_ONLY
+from consumer.projection.failures import READ_ONLY, translated
 
 Purpose: TypeAlias = Literal["read", "write", "migrate"]
 Kind: TypeAlias = Literal["sqlite", "postgresql"]
@@ -60,6 +62,18 @@ class Database(NamedTuple):
     """The address without credentials."""
     path: Path | None
     """SQLite's file."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction, for databases opened to write. Raises our errors for the database's."""
+        with translated(self.shown), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """Reading only, where it could be written too: waits for no writer. Raises as ``transaction``."""
+        with translated(self.shown), self.engine.connect().execution_options(only_looks=True) as connection:
+            yield connection
 
 
 def open_engine(address: str, purpose: Purpose, *, connections: int = 1) -> Database:

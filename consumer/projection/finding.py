@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from consumer.projection import statements
-from consumer.projection.base import EventQuery, EventRow
-from consumer.projection.control import CONSUMER, Connections
+from consumer.projection.base import CONSUMER, EventQuery, EventRow
+from consumer.projection.connections import Connections
 from consumer.projection.engines import Kind
 from consumer.projection.rows import event_of
-from consumer.projection.tables import checkpoints, event_decisions
+from consumer.projection.tables import event_decisions
 from schemas.text import is_storable
 from schemas.times import Micros
 
@@ -94,12 +94,7 @@ class SqlEventFinder:
         return await self._connections.look(work)
 
     async def positions(self) -> Mapping[int, int]:
-        table = checkpoints.c
-        # The newest generation is the one that is asked.
-        newest = select(func.max(table.generation)).where(table.consumer == self._consumer)
-        query = select(table.log_partition, table.next_offset).where(
-            table.consumer == self._consumer, table.generation == newest.scalar_subquery()
-        )
+        query = statements.positions(self._consumer, statements.newest_generation(self._consumer))
 
         def work(connection: Connection) -> dict[int, int]:
             return {row[0]: row[1] for row in connection.execute(query)}

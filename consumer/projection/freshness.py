@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+from consumer.projection.base import CONSUMER, GENERATION
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.freshness_base import Freshness
 from consumer.projection.read_pool import ReadPool
@@ -21,7 +22,7 @@ _AT_ONCE: Final = 500
 class SqlFreshnessReader:
     """See ``FreshnessReader``. The pool belongs to whoever gives it."""
 
-    def __init__(self, pool: ReadPool, *, consumer: str = "projection", generation: int = 1) -> None:
+    def __init__(self, pool: ReadPool, *, consumer: str = CONSUMER, generation: int = GENERATION) -> None:
         self._pool = pool
         self._consumer = consumer
         self._generation = generation

@@ -3,19 +3,18 @@
 import secrets
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.projection.control_tables import generations
 from consumer.projection.database_time import DatabaseNow
+from consumer.projection.inserts import insert_into
 
 _ID_BYTES = 8
 
 
 def name_generation(connection: Connection, consumer: str, generation: int) -> None:
     """Give the generation its random id, if it has none yet."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
-        dialect.insert(generations)
+        insert_into(generations, connection)
         .values(
             consumer=consumer,
             generation=generation,

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from consumer.errors import DataRejectedError
-from consumer.projection.control import Connections
+from consumer.projection.connections import Connections
 from consumer.projection.control_tables import access_tokens, api_keys
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.keys_base import ApiKey, Found, KnownKey, KnownToken, NewToken

@@ -1,19 +1,18 @@
 """Leases by name in the projection's database: one process at a time. Statements."""
 
 from sqlalchemy import Connection, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.projection.control_tables import leases
 from consumer.projection.database_time import DatabaseNow
+from consumer.projection.inserts import insert_into
 
 _MICROS = 1_000_000
 
 
 def take(connection: Connection, name: str, owner: str, seconds: float) -> int | str:
     """The lease's new epoch, or who has it. An owner's own unended lease is given to it again."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
-        dialect.insert(leases).values(name=name, owner="", epoch=0, until=0).on_conflict_do_nothing()
+        insert_into(leases, connection).values(name=name, owner="", epoch=0, until=0).on_conflict_do_nothing()
     )
     free = or_(leases.c.until < DatabaseNow(), leases.c.owner == owner)
     epoch = connection.scalar(

@@ -54,7 +54,7 @@ def migrate(address: str) -> tuple[str, str]:
     """
     database = open_engine(address, "migrate")
     try:
-        with translated(database.shown), database.engine.begin() as connection:
+        with database.transaction() as connection:
             if database.kind == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             before = current_version(connection)

@@ -6,8 +6,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, literal_column, select, tuple_
 
 from consumer.projection import statements
-from consumer.projection.base import EventQuery
-from consumer.projection.control import CONSUMER
+from consumer.projection.base import CONSUMER, EventQuery
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.mirror_base import HOUR, EventPage, PartitionReach, Stats
 from consumer.projection.read_pool import ReadPool
@@ -121,7 +120,6 @@ def _failures(project: str, received_from: Micros) -> Select[Any]:
 
 def _reach(consumer: str) -> Select[Any]:
     table = checkpoints.c
-    newest = select(func.max(table.generation)).where(table.consumer == consumer).scalar_subquery()
     return (
         select(
             table.log_partition,
@@ -129,6 +127,6 @@ def _reach(consumer: str) -> Select[Any]:
             table.caught_up_at,
             (DatabaseNow() - table.caught_up_at).label("behind"),
         )
-        .where(table.consumer == consumer, table.generation == newest)
+        .where(table.consumer == consumer, table.generation == statements.newest_generation(consumer))
         .order_by(table.log_partition)
     )

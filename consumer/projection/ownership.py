@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, case, null, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.errors import FencedError, LogMismatchError
 from consumer.projection.base import Batch, Checkpoint
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.generations import name_generation
+from consumer.projection.inserts import insert_into
 from consumer.projection.tables import checkpoints
 
 _table = checkpoints.c
@@ -48,10 +48,9 @@ def acquire(
 
 def know(connection: Connection, owner: Owner, log_id: str, partitions: Sequence[int]) -> None:
     """See ``ProjectionWriter.know``."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     for partition in partitions:
         connection.execute(
-            dialect.insert(checkpoints)
+            insert_into(checkpoints, connection)
             .values(
                 consumer=owner.consumer,
                 generation=owner.generation,

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from consumer.errors import FencedError, ProjectionUnavailableError
-from consumer.projection import leasing
+from consumer.projection import leasing, statements
+from consumer.projection.base import CONSUMER, GENERATION
 from consumer.projection.changes_base import Cursor
-from consumer.projection.control import OwnConnection
+from consumer.projection.connections import OwnConnection
 from consumer.projection.control_tables import entries_topics
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.failures import ConflictError
+from consumer.projection.inserts import insert_into
 from consumer.projection.publishing import Published, TopicLook
 from consumer.projection.tables import checkpoints
 
@@ -28,7 +28,7 @@ class SqlPublisherStore:
     """See ``PublisherStore``. One thread, one connection."""
 
     def __init__(
-        self, address: str, topic: str, *, consumer: str = "projection", generation: int = 1
+        self, address: str, topic: str, *, consumer: str = CONSUMER, generation: int = GENERATION
     ) -> None:
         self._connection = OwnConnection(address)
         self._topic = topic
@@ -93,10 +93,7 @@ class SqlPublisherStore:
         return Published(_cursor(row[0]), row[1], _offsets(json.loads(row[2])), row[3], row[4])
 
     def _positions(self, connection: Connection, log_id: str | None = None) -> dict[int, int]:
-        consumer, generation = self._checkpoints
-        rows = select(checkpoints.c.log_partition, checkpoints.c.next_offset).where(
-            checkpoints.c.consumer == consumer, checkpoints.c.generation == generation
-        )
+        rows = statements.positions(*self._checkpoints)
         if log_id is not None:
             rows = rows.where(checkpoints.c.log_id == log_id)
         return {row[0]: row[1] for row in connection.execute(rows)}
@@ -115,8 +112,6 @@ class SqlPublisherStore:
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await call()
-        except ConflictError as error:
-            raise ProjectionUnavailableError(str(error)) from error
         except TimeoutError as error:
             raise ProjectionUnavailableError("the projection's database does not answer") from error
 
@@ -131,8 +126,7 @@ def _note(connection: Connection, topic: str, published: Published, *, whole: bo
     }
     if whole:
         values["whole_at"] = DatabaseNow()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    row = dialect.insert(entries_topics).values(topic=topic, **{"whole_at": DatabaseNow(), **values})
+    row = insert_into(entries_topics, connection).values(topic=topic, **{"whole_at": DatabaseNow(), **values})
     connection.execute(row.on_conflict_do_update(index_elements=["topic"], set_=values))
 
 

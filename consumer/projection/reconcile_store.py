@@ -1,26 +1,23 @@
 """What reconciling keeps in the projection's database, on SQLite and PostgreSQL. See ``reconciling``."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial as bound
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from consumer.errors import FencedError, ProjectionUnavailableError
+from consumer.errors import FencedError
 from consumer.projection import leasing
 from consumer.projection import reconcile_statements as statements
+from consumer.projection.base import CONSUMER, GENERATION
+from consumer.projection.connections import OwnConnection
 from consumer.projection.control_tables import reconcile_projects, reconcile_runs
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.engines import open_engine
-from consumer.projection.failures import ConflictError, translated
-from consumer.projection.migrate import ensure_schema
+from consumer.projection.inserts import insert_into
+from consumer.projection.read_pool import ReadPool
 from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, Marks, Missed, Mode, Run
-from consumer.projection.statements import newest_delivery
-from consumer.projection.tables import checkpoints, counts
+from consumer.projection.statements import newest_delivery, positions
+from consumer.projection.tables import counts
 from handlers.changes import LISTED_STATES, Fields
 from schemas.times import Micros
 
@@ -31,30 +28,28 @@ _WINDOW: Final = 5_000
 
 
 class SqlReconcileStore:
-    """See ``ReconcileStore``, and ``Connections`` for the other control tables.
+    """See ``ReconcileStore``, and ``Connections`` for the control tables.
 
-    A thread that writes, one transaction after the other, and one that reads.
+    One connection writes, one transaction after the other, and another one reads.
     """
 
-    def __init__(self, address: str, *, consumer: str = "projection", generation: int = 1) -> None:
-        self._address = address
-        self._writing = open_engine(address, "write")
-        self._reading = open_engine(address, "read")
-        self._shown = self._writing.shown
+    def __init__(self, address: str, *, consumer: str = CONSUMER, generation: int = GENERATION) -> None:
+        self._writer = OwnConnection(address)
+        self._reader = ReadPool(address, readers=1)
         self._checkpoints = (consumer, generation)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="reconcile-writer")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reconcile-reader")
 
     async def start(self) -> None:
-        may_migrate = self._writing.kind == "sqlite"
-        ensure = bound(ensure_schema, self._writing, self._address, may_migrate=may_migrate)
-        await asyncio.get_running_loop().run_in_executor(self._writer, ensure)
+        await self._writer.start()
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self._writer.shutdown)
-        await asyncio.to_thread(self._reader.shutdown)
-        self._writing.engine.dispose()
-        self._reading.engine.dispose()
+        await self._writer.stop()
+        await self._reader.stop()
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._writer.write(work)
+
+    async def look(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._reader.read(work)
 
     # Leases
 
@@ -124,10 +119,7 @@ class SqlReconcileStore:
         return await self.look(lambda connection: int(connection.scalar(total) or 0))
 
     async def positions(self) -> Mapping[int, int]:
-        consumer, generation = self._checkpoints
-        rows = select(checkpoints.c.log_partition, checkpoints.c.next_offset).where(
-            checkpoints.c.consumer == consumer, checkpoints.c.generation == generation
-        )
+        rows = positions(*self._checkpoints)
         return await self.look(lambda connection: {row[0]: row[1] for row in connection.execute(rows)})
 
     async def missed(self, project: str, *, since: Micros, until: Micros) -> Missed:
@@ -136,25 +128,6 @@ class SqlReconcileStore:
             return Missed(number, oldest, newest, connection.scalar(newest_delivery(project)))
 
         return await self.look(work)
-
-    # On the threads
-
-    async def write(self, work: Callable[[Connection], _T]) -> _T:
-        def transaction() -> _T:
-            try:
-                with translated(self._shown), self._writing.engine.begin() as connection:
-                    return work(connection)
-            except ConflictError as error:
-                raise ProjectionUnavailableError(str(error)) from error
-
-        return await asyncio.get_running_loop().run_in_executor(self._writer, transaction)
-
-    async def look(self, work: Callable[[Connection], _T]) -> _T:
-        def connected() -> _T:
-            with translated(self._shown), self._reading.engine.connect() as connection:
-                return work(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._reader, connected)
 
 
 def _name(project: str) -> str:
@@ -203,9 +176,8 @@ def _begin(connection: Connection, lease: Lease, mode: Mode, run_id: str, now: M
 
 
 def _note(connection: Connection, run: Run) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {**run._asdict(), "tally": json.dumps(dict(run.tally)), "updated_at": DatabaseNow()}
-    new = dialect.insert(reconcile_runs).values(values)
+    new = insert_into(reconcile_runs, connection).values(values)
     changed = {name: value for name, value in values.items() if name not in {"project", "mode"}}
     connection.execute(new.on_conflict_do_update(index_elements=["project", "mode"], set_=changed))
 
@@ -225,6 +197,5 @@ def _end(connection: Connection, lease: Lease, run: Run, failure: str | None) ->
     if done and full:
         values |= {"full_done_at": DatabaseNow(), "full_entries": run.tally.get("read", 0)}
         values["first_full_at"] = known.first_full_at or run.started_at
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = dialect.insert(reconcile_projects).values(project=run.project, **values)
+    new = insert_into(reconcile_projects, connection).values(project=run.project, **values)
     connection.execute(new.on_conflict_do_update(index_elements=["project"], set_=values))

@@ -7,8 +7,8 @@ again, and its row here counts for nothing while it is.
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, bindparam, delete
-from sqlalchemy.dialects import postgresql, sqlite
 
+from consumer.projection.inserts import insert_into
 from consumer.projection.tables import bin_entries, removed_entries
 from handlers.changes import ResourceKey
 
@@ -20,8 +20,7 @@ def remove_entries(connection: Connection, partition: int, gone: Mapping[Resourc
     where = [bin_entries.c[column] == bindparam(f"the_{column}") for column in ResourceKey._fields]
     rows = [{f"the_{column}": value for column, value in key._asdict().items()} for key in gone]
     connection.execute(delete(bin_entries).where(*where), rows)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = dialect.insert(removed_entries)
+    new = insert_into(removed_entries, connection)
     position = {name: new.excluded[name] for name in ("changed_partition", "changed_offset")}
     connection.execute(
         new.on_conflict_do_update(index_elements=list(ResourceKey._fields), set_=position),

@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    ScalarSelect,
     Select,
     Subquery,
     func,
@@ -26,6 +27,7 @@ from consumer.projection.tables import (
     OTHER_PROVISIONAL,
     TROUBLED,
     bin_entries,
+    checkpoints,
     counts,
     events,
 )
@@ -34,6 +36,7 @@ from schemas.ids import OWN_EVENT_END, OWN_EVENT_PREFIX
 
 _entry = bin_entries.c
 _event = events.c
+_checkpoint = checkpoints.c
 
 _ENTRY: Final = tuple(_entry[name] for name in ENTRY_COLUMNS[:-2])
 _EVENT_WITHOUT_BODY: Final = tuple(_event[name] for name in EVENT_COLUMNS[:-1])
@@ -129,6 +132,18 @@ def count_totals() -> Select[Any]:
     """Kind, project, resource type, state and how many."""
     of = (counts.c.kind, counts.c.project, counts.c.resource_type, counts.c.state)
     return select(*of, func.sum(counts.c.rows)).group_by(*of)
+
+
+def newest_generation(consumer: str) -> ScalarSelect[int]:
+    """The generation that is asked, where none is named."""
+    return select(func.max(_checkpoint.generation)).where(_checkpoint.consumer == consumer).scalar_subquery()
+
+
+def positions(consumer: str, generation: int | ScalarSelect[int]) -> Select[int, int]:
+    """Partition and first offset that is not applied yet."""
+    return select(_checkpoint.log_partition, _checkpoint.next_offset).where(
+        _checkpoint.consumer == consumer, _checkpoint.generation == generation
+    )
 
 
 def _matching(project: str, query: EventQuery, kind: Kind) -> list[ColumnElement[bool]]:

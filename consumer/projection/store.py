@@ -12,11 +12,11 @@ from consumer.clock import Clock
 from consumer.errors import ProjectionUnavailableError
 from consumer.projection import ownership
 from consumer.projection.application import Application
-from consumer.projection.base import Batch, BatchResult, Checkpoint, Interpret
+from consumer.projection.base import CONSUMER, GENERATION, Batch, BatchResult, Checkpoint, Interpret
 from consumer.projection.bulk_postgres import PostgresBulk
 from consumer.projection.bulk_sqlite import SqliteBulk
 from consumer.projection.engines import open_engine
-from consumer.projection.failures import ConflictError, translated
+from consumer.projection.failures import ConflictError
 from consumer.projection.migrate import ensure_schema
 from consumer.projection.payloads import PayloadCodec
 
@@ -42,8 +42,8 @@ class SqlProjectionWriter:
         self,
         address: str,
         *,
-        consumer: str = "projection",
-        generation: int = 1,
+        consumer: str = CONSUMER,
+        generation: int = GENERATION,
         interpret: Interpret,
         clock: Clock,
         migrate: bool | None = None,
@@ -106,7 +106,7 @@ class SqlProjectionWriter:
                 await self._clock.sleep(_CONFLICT_PAUSE)
         raise ProjectionUnavailableError(f"{self._database.shown}: other transactions keep coming between")
 
-    # For what else is kept in the same database: see ``control.Connections``.
+    # For what else is kept in the same database: see ``Connections``.
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         return await self._in_transaction(work)
@@ -122,10 +122,8 @@ class SqlProjectionWriter:
     # On the thread
 
     def _acquire(self, log_id: str, partition: int, owner: str, lease: float | None) -> Checkpoint | None:
-        engine = self._database.engine
         if lease is not None:
-            shown = self._database.shown
-            with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
+            with self._database.look() as connection:
                 if ownership.is_leased(connection, self._owner, log_id, partition, name=owner):
                     return None
         try:
@@ -133,7 +131,7 @@ class SqlProjectionWriter:
         except ProjectionUnavailableError:
             if self._database.kind == "sqlite":
                 raise
-            with translated(self._database.shown), engine.begin() as connection:
+            with self._database.transaction() as connection:
                 ownership.end_blocking_transaction(connection, self._owner, log_id, partition)
             return self._transaction(bound(self._take, log_id, partition, owner, lease))
 
@@ -151,14 +149,13 @@ class SqlProjectionWriter:
         return Application(connection, bulk, self._codec, self._interpret, batch).run()
 
     def _transaction(self, work: Callable[[Connection], _T]) -> _T:
-        with translated(self._database.shown), self._database.engine.begin() as connection:
+        with self._database.transaction() as connection:
             result = work(connection)
         self._shorten_wal()
         return result
 
     def _looked(self, work: Callable[[Connection], _T]) -> _T:
-        shown, engine = self._database.shown, self._database.engine
-        with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
+        with self._database.look() as connection:
             return work(connection)
 
     def _shorten_wal(self) -> None:
@@ -166,8 +163,7 @@ class SqlProjectionWriter:
             return
         wal = self._database.path.with_name(self._database.path.name + "-wal")
         if wal.exists() and wal.stat().st_size > _WAL_BYTES:
-            shown, engine = self._database.shown, self._database.engine
-            with translated(shown), engine.connect().execution_options(only_looks=True) as connection:
+            with self._database.look() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def _in_transaction(self, work: Callable[[Connection], _T]) -> _T:

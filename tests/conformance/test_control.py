@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consumer.errors import DataRejectedError
-from consumer.projection.control import OwnConnection, SqlAudit, SqlWorkerControl
+from consumer.projection.connections import OwnConnection
+from consumer.projection.control import SqlAudit, SqlWorkerControl
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from consumer.errors import DataRejectedError, LogUnavailableError
 from consumer.ops.failed_events import FailedEvents, Report, Selection
 from consumer.projection.base import EventQuery
-from consumer.projection.control import OwnConnection
+from consumer.projection.connections import OwnConnection
 from consumer.projection.finding import SqlEventFinder
 from consumer.worker.limits import HandlerLimit
 from schemas.samples import voucher_deleted

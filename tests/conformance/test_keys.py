@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from consumer.errors import DataRejectedError
-from consumer.projection.control import OwnConnection
+from consumer.projection.connections import OwnConnection
 from consumer.projection.keys import SqlKeyStore
 from consumer.projection.keys_base import ApiKey, Found, KnownKey, NewToken
 from consumer.projection.read_pool import ReadPool

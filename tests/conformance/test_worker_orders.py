@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from consumer.projection.control import OwnConnection, SqlWorkerControl
+from consumer.projection.connections import OwnConnection
+from consumer.projection.control import SqlWorkerControl
 from consumer.worker.limits import HandlerLimit
 from tests.worker_kit import Handlers, Mirror, eventually
 

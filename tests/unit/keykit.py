@@ -13,7 +13,8 @@ from consumer.eventlog.base import Producer
 from consumer.ops.keys import KeyAdmin
 from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
-from consumer.projection.control import OwnConnection, SqlAudit
+from consumer.projection.connections import OwnConnection
+from consumer.projection.control import SqlAudit
 from consumer.projection.keys import SqlKeyStore
 from consumer.projection.keys_base import Found, NewToken
 from consumer.projection.queries import SqlProjectionReader

@@ -15,7 +15,8 @@ import pytest
 
 from consumer.clock import SystemClock
 from consumer.eventlog.sqlite import SqliteReader
-from consumer.projection.control import OwnConnection, SqlAudit
+from consumer.projection.connections import OwnConnection
+from consumer.projection.control import SqlAudit
 from consumer.projection.control_base import AuditLine
 from consumer.settings import clean_environment
 from consumer.worker.limits import HandlerLimit
