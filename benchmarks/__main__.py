@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from benchmarks import changes, latency, memory, receiver, topic, worker
+from benchmarks import changes, latency, lookups, memory, receiver, topic, worker
 from benchmarks.table import Row, show
 
 
@@ -26,6 +26,17 @@ def main() -> None:
         partial(topic.measure, rate=500, seconds=20 * share),
         partial(topic.measure_everything, entries=int(1_000_000 * share)),
         partial(changes.measure, rate=500, seconds=max(1.0, 15 * share), readers=1000),
+        *(
+            partial(
+                lookups.measure,
+                kind,
+                entries=int(1_000_000 * share),
+                seconds=2,
+                turns=max(1, turns // 2),
+                connections=64,
+            )
+            for kind in ("sqlite", "postgres")
+        ),
         partial(memory.measure, events=int(1_000_000 * share)),
     ]
     rows: list[Row] = []

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Index, text
 
 from consumer.projection.bulk_postgres import PostgresBulk
 from consumer.projection.bulk_sqlite import SqliteBulk
 from consumer.projection.engines import open_engine
+from consumer.projection.entry_indexes import ENTRY_INDEXES
 from consumer.projection.migrate import migrate
 from consumer.projection.rows import Row
 from consumer.projection.tables import bin_entries, counts
@@ -28,6 +29,8 @@ RUN: Final = 20_000
 """Entries from one campaign's deletion to the next one's; the first half of each are its vouchers."""
 LAST: Final = 0.95
 """From here on every voucher's code starts with WINTER-: a prefix that the listing shows last."""
+_AT_ONCE: Final = 500_000
+"""Entries in one transaction."""
 _YEAR: Final = 365 * 86_400_000
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -113,25 +116,29 @@ def _word(noise: bytes) -> str:
 
 
 def fill(address: str, entries: int) -> None:
-    """Migrate the projection and put so many entries into it, unless it holds as many already."""
+    """Migrate the projection and put so many entries into it, unless it holds as many already.
+
+    Where it was interrupted it goes on, if the number is the same: ten millions take their time.
+    """
     migrate(address)
     database = open_engine(address, "migrate")
     try:
         with database.engine.begin() as connection:
-            if _held(connection) >= entries:
-                return
-            if database.kind == "sqlite":
-                connection.exec_driver_sql("PRAGMA cache_size=-4000000")
-            indexes = _without_indexes(connection)
-            bulk = SqliteBulk(connection) if database.kind == "sqlite" else PostgresBulk(connection)
-            totals: Counter[tuple[str, str]] = Counter()
-            bulk.insert(bin_entries, _rows(entries, totals))
-            bulk.insert(
-                counts, [(0, "entries", PROJECT, kind, state, n) for (kind, state), n in totals.items()]
-            )
-            for statement in indexes:
-                connection.exec_driver_sql(statement)
-        if database.kind == "postgresql":
+            first = _held(connection)
+        while first < entries:
+            with database.engine.begin() as connection:
+                if database.kind == "sqlite":
+                    connection.exec_driver_sql("PRAGMA cache_size=-4000000")
+                for index in _indexes(connection, present=True):
+                    index.drop(connection)
+                _insert(connection, range(first, min(entries, first + _AT_ONCE)), entries)
+            first += _AT_ONCE
+        with database.engine.begin() as connection:
+            missing = _indexes(connection, present=False)
+        for index in missing:
+            with database.engine.begin() as connection:
+                index.create(connection)
+        if database.kind == "postgresql" and missing:
             # As autovacuum does before long. SQLite's plans must be right without.
             with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM ANALYZE")
@@ -145,23 +152,31 @@ def _held(connection: Connection) -> int:
     )
 
 
-def _rows(entries: int, totals: Counter[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
-    for number in range(entries):
+def _insert(connection: Connection, numbers: range, entries: int) -> None:
+    bulk = SqliteBulk(connection) if connection.dialect.name == "sqlite" else PostgresBulk(connection)
+    totals: Counter[tuple[str, str]] = Counter()
+    bulk.insert(bin_entries, _rows(numbers, entries, totals))
+    # A partition of its own for each part: rows of counts are only ever inserted here.
+    bulk.insert(
+        counts,
+        [(numbers.start, "entries", PROJECT, kind, state, n) for (kind, state), n in totals.items()],
+    )
+
+
+def _rows(numbers: range, entries: int, totals: Counter[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    for number in numbers:
         row = tuple(row_of(number, entries))
         totals[row[1], row[6]] += 1
         yield row
 
 
-def _without_indexes(connection: Connection) -> list[str]:
-    """Drop the table's indexes, apart from its key's; the statements that make them again."""
+def _indexes(connection: Connection, *, present: bool) -> list[Index]:
+    """The table's indexes that are there, or are not, apart from its key's."""
     asked = (
-        "SELECT name, sql FROM sqlite_master "
-        "WHERE type = 'index' AND tbl_name = 'bin_entries' AND sql IS NOT NULL"
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'bin_entries'"
         if connection.dialect.name == "sqlite"
-        else "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'bin_entries' "
-        "AND indexname <> 'bin_entries_pkey'"
+        else "SELECT indexname FROM pg_indexes WHERE tablename = 'bin_entries'"
     )
-    found = connection.execute(text(asked)).all()
-    for name, _ in found:
-        connection.exec_driver_sql(f"DROP INDEX {name}")
-    return [str(statement) for _, statement in found]
+    names = set(connection.scalars(text(asked)))
+    # Some are described for each kind of database: SQLAlchemy passes over those for another one.
+    return [index for index in ENTRY_INDEXES if (index.name in names) is present]

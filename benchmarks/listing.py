@@ -4,6 +4,7 @@
     python -m benchmarks.listing --postgres              the same in a PostgreSQL of its own
     python -m benchmarks.listing --entries 10000000 --only page,is,in
     python -m benchmarks.listing --to ADDRESS            keeps the bin there for the next time
+    python -m benchmarks.listing --substring-index all   with the index of parts of names and ids
 
 ``serve --role api`` alone on its core; one connection asks one thing after the other. Matches are many or
 few, spread over the bin or all at its end, which is the hard case for whoever reads it in order.
@@ -13,7 +14,7 @@ import argparse
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -24,6 +25,9 @@ from benchmarks.machine import cores, on_core
 from benchmarks.projection import projection
 from benchmarks.servers import CREDENTIALS, SERVE, folder, running
 from benchmarks.table import Row, row, show
+from consumer.bootstrap.parts import SUBSTRING_KEYS
+from consumer.projection.substring_index import set_substring_index
+from schemas.trash_bin import FilterKey
 
 PAGE_MS, FILTER_MS = 10, 50
 _SHARE = 0.3
@@ -236,9 +240,15 @@ def timed(connection: HTTPConnection, case: Case) -> Row:
     )
 
 
-def measure(address: str, entries: int, groups: Sequence[str], word: str = "") -> list[Row]:
-    """The groups' cases whose name holds ``word``, on a projection that is filled first if need be."""
+def measure(
+    address: str, entries: int, groups: Sequence[str], word: str = "", keys: Collection[FilterKey] = ()
+) -> list[Row]:
+    """The groups' cases whose name holds ``word``, on a projection that is filled first if need be.
+
+    ``keys``: those whose parts are indexed.
+    """
     fill(address, entries)
+    set_substring_index(address, keys)
     cases = [case for group in groups for case in GROUPS[group](entries) if word in case.name]
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(folder())
@@ -257,10 +267,12 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--only", default=",".join(GROUPS), help="of the groups %(default)s")
     parser.add_argument("--word", default="", help="only cases whose name holds it")
+    parser.add_argument("--substring-index", choices=list(SUBSTRING_KEYS), default="off")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         address = options.to or stack.enter_context(projection(postgres=options.postgres))
-        show(measure(address, options.entries, options.only.split(","), options.word))
+        keys = SUBSTRING_KEYS[options.substring_index]
+        show(measure(address, options.entries, options.only.split(","), options.word, keys))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from benchmarks import servers
 from benchmarks.machine import cores, on_core
 from benchmarks.table import Row, row, show
+from consumer.bootstrap.parts import SUBSTRING_KEYS
 from consumer.clock import SystemClock
 from consumer.projection.base import Batch, Outcome
 from consumer.projection.migrate import migrate
 from consumer.projection.store import SqlProjectionWriter
+from consumer.projection.substring_index import set_substring_index
 from consumer.worker.interpret import Interpreter
 from schemas.events import Delivery
 from schemas.ids import provisional_entry_id
@@ -95,10 +97,12 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=1_000)
     parser.add_argument("--duplicates", type=float, default=0.0, help="share of events delivered twice")
+    parser.add_argument("--substring-index", choices=list(SUBSTRING_KEYS), default="off")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         address = options.to or stack.enter_context(projection(postgres=options.postgres))
         migrate(address)
+        set_substring_index(address, SUBSTRING_KEYS[options.substring_index])
         stack.enter_context(on_core(cores()[0]))
         show([asyncio.run(run(address, options.events, options.batch, options.duplicates))])
 

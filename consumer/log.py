@@ -83,6 +83,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "entries_topic_failed": "The publisher raised something unexpected; it tries again.",
     # Projection, API
     "projection_unavailable": "The API cannot read the projection yet and tries again.",
+    "substring_index": "SUBSTRING_INDEX was changed; how far the index of parts of a key's texts has come.",
     "changes_unreadable": "Followers cannot be told of changes for now: the projection cannot be read.",
     "freshness_unknown": "The projection cannot be asked how fresh it is; its named age grows meanwhile.",
     "request": "A request other than a webhook that went wrong on our side.",

@@ -67,6 +67,7 @@ class Settings(BaseSettings, ProjectFields, KafkaFields):
     projection: Projection = Field(
         SqliteAddress(Path("data/bin.db")), examples=["postgresql://binmirror:PASSWORD@db:5432/binmirror"]
     )
+    substring_index: Literal["off", "names", "all"] = Field("off", examples=["names"])
     spool: Path = Field(Path("data/spool.db"), examples=["/var/lib/binmirror/spool.db"])
     host: str = Field("127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(8080, ge=0, le=65_535, examples=[8080])

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from consumer.addresses import KafkaAddress, SqliteAddress
 from consumer.bootstrap.entries_topic import look_at_publishing, make_entries_topic
@@ -14,6 +15,7 @@ from consumer.bootstrap.parts import (
     make_folder,
     projection_address,
     projection_reader,
+    substring_keys,
     topic_wishes,
 )
 from consumer.bootstrap.reconcile import look_at_reconciling
@@ -27,7 +29,9 @@ from consumer.ops.topic_status import TopicStatus, topic_status
 from consumer.ops.worker_switch import words
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.migrate import migrate
+from consumer.projection.substring_index import Told, set_substring_index
 from consumer.settings import Settings
+from schemas.trash_bin import FilterKey
 
 
 async def current_status(settings: Settings) -> Status:
@@ -100,11 +104,21 @@ async def find_event(settings: Settings, project: str | None, event_id: str) -> 
         return await reader.event(project, event_id)
 
 
-def migrate_projection(settings: Settings) -> tuple[str, str]:
-    """Bring the projection's schema up to date; the versions before and after."""
+class Migrated(NamedTuple):
+    """What `binmirror migrate` found and left: before, after."""
+
+    schema: tuple[str, str]
+    substring_index: tuple[Sequence[FilterKey], Sequence[FilterKey]]
+
+
+def migrate_projection(settings: Settings, told: Told) -> Migrated:
+    """Bring the projection's schema up to date, and the index of parts to what the settings want."""
     if isinstance(settings.projection, SqliteAddress):
         make_folder(settings.projection.path)
-    return migrate(projection_address(settings))
+    address = projection_address(settings)
+    schema = migrate(address)
+    before, after = set_substring_index(address, substring_keys(settings), told)
+    return Migrated(schema, (sorted(before), sorted(after)))
 
 
 async def create_topics(settings: Settings) -> Sequence[Mapping[str, object]]:

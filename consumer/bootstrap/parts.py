@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict
 
@@ -29,7 +29,13 @@ from consumer.projection.store import SqlProjectionWriter
 from consumer.settings import Settings
 from consumer.worker.interpret import Interpreter
 from consumer.worker.loop import Worker
+from schemas.trash_bin import FilterKey
 
+SUBSTRING_KEYS: Final[Mapping[str, Sequence[FilterKey]]] = {
+    "off": (),
+    "names": ("resource_name",),
+    "all": ("resource_name", "resource_id", "id"),
+}
 LEASE_SECONDS: Final = 10.0
 """How long a SQLite log waits for a worker that has vanished before another one takes over."""
 STALL_SECONDS: Final = 30.0
@@ -85,6 +91,11 @@ def projection_address(settings: Settings) -> str:
     """The projection's address in full."""
     address = settings.projection
     return str(address) if isinstance(address, SqliteAddress) else address.url.get_secret_value()
+
+
+def substring_keys(settings: Settings) -> Sequence[FilterKey]:
+    """The keys of the filters whose parts are to have an index."""
+    return SUBSTRING_KEYS[settings.substring_index]
 
 
 def make_folder(file: Path) -> None:
@@ -167,7 +178,13 @@ class Parts:
             if isinstance(settings.projection, SqliteAddress):
                 make_folder(settings.projection.path)
             address = projection_address(settings)
-            self._writer = SqlProjectionWriter(address, interpret=self._interpret, clock=self._clock)
+            self._writer = SqlProjectionWriter(
+                address,
+                interpret=self._interpret,
+                clock=self._clock,
+                substring_index=substring_keys(settings),
+                told=self._index_grows,
+            )
         return self._writer
 
     def worker(self) -> Worker:
@@ -186,6 +203,9 @@ class Parts:
             batch_size=settings.worker_batch_size,
             orders=SqlWorkerControl(writer),
         )
+
+    def _index_grows(self, key: FilterKey, done: int, of: int) -> None:
+        self._log.info("substring_index", key=key, entries=done, of=of)
 
     def _reader(self) -> Reader:
         settings, address = self._settings, self._settings.event_log

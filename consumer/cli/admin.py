@@ -7,7 +7,7 @@ import typer
 from consumer.bootstrap.admin import create_topics, migrate_projection
 from consumer.bootstrap.run import run_async
 from consumer.bootstrap.versions import versions
-from consumer.cli.common import ConfigOption, JsonOption, print_json, settings_of
+from consumer.cli.common import ConfigOption, JsonOption, notice, print_json, settings_of
 
 topics = typer.Typer(no_args_is_help=True, help="The topics in Kafka.")
 
@@ -24,15 +24,26 @@ def migrate_command(context: typer.Context, as_json: JsonOption = False, config:
 
     Before a new version's workers start: `binmirror migrate`
 
-    SQLite needs no such step: the worker migrates by itself.
+    Also makes or drops the index that SUBSTRING_INDEX is about.
+
+    SQLite needs no such step: the worker does both by itself.
     """
-    before, after = migrate_projection(settings_of(context, config))
+    done = migrate_projection(settings_of(context, config), _tell)
+    (before, after), (indexed_before, indexed) = done
     if as_json:
-        print_json({"before": before, "after": after})
-    elif before == after:
+        index = {"before": indexed_before, "after": indexed}
+        print_json({"before": before, "after": after, "substring_index": index})
+        return
+    if before == after:
         typer.echo(f"The schema is at {after} already.")
     else:
         typer.echo(f"Migrated from {before or 'an empty database'} to {after}.")
+    if indexed_before != indexed:
+        typer.echo(f"Parts are indexed of: {', '.join(indexed) or 'nothing'}.")
+
+
+def _tell(key: str, done: int, of: int) -> None:
+    notice(f"Index of parts of {key}: {done:,} of some {of:,} entries")
 
 
 @topics.command("create")

@@ -5,7 +5,7 @@ is asked of the indexes that find what was asked for, and sorted, which is quick
 filters that no index answers are read to the end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -15,13 +15,19 @@ from consumer.projection.engines import Kind
 from consumer.projection.filters import condition_of, types_of
 from consumer.projection.fragments import Sql
 from consumer.projection.pages import ENTRY_NAMES, KEY_NAMES, Keyset, Pages
+from consumer.projection.snapshots import snapshot
+from consumer.projection.trigrams import indexed_keys, is_part
 from consumer.projection.ways import is_exact
 from schemas.events import ResourceType
-from schemas.trash_bin import BinQuery, Condition
+from schemas.trash_bin import BinQuery, Condition, FilterKey
 
 READ_IN_ORDER: Final = 10_000
 """Entries of each type to read in the listing's order before the indexes are asked: some 5 ms."""
 
+_NEARER: Final = 10
+"""A part of them is read first: mostly that is enough."""
+_BY_NUMBER: Final[Sequence[ResourceType]] = ("voucher", "sku", "product", "campaign")
+"""The types, that first of which there are most as a rule."""
 _KEY_OF_ROW: Final = itemgetter(*map(ENTRY_NAMES.index, KEY_NAMES))
 
 
@@ -66,18 +72,38 @@ class Listing:
             return self._all(pages.in_order(types))
         found: list[Any] = []
         if not all(any(map(is_exact, group.conditions)) for group in groups):
-            end = self._all(pages.end(types, self._far()))[0][0]
-            found = self._all(pages.in_order(types, condition_of(self._filters, self._kind), until=end))
-            if end is None or len(found) >= self._wanted:
-                return found
-            pages = pages.beyond(end)
-        rows = (
+            condition = condition_of(self._filters, self._kind)
+            for number in (self._far() // _NEARER, self._far()):
+                end = self._end(pages, types, number)
+                found += self._all(pages.in_order(types, condition, until=end))
+                if end is None or len(found) >= self._wanted:
+                    return found[: self._wanted]
+                pages = pages.beyond(end)
+        return [*found, *self._first(self._looked_up(pages))][: self._wanted]
+
+    def _looked_up(self, pages: Pages) -> list[Any]:
+        """What the indexes find; some more than once."""
+        if not any(is_part(each) for group in self._groups for each in group.conditions):
+            return self._by_index(pages, frozenset())
+        with snapshot(self._connection):
+            return self._by_index(pages, indexed_keys(self._connection))
+
+    def _by_index(self, pages: Pages, indexed: frozenset[FilterKey]) -> list[Any]:
+        return [
             row
-            for group in groups
-            for statement in pages.of_group(group.types, group.conditions)
+            for group in self._groups
+            for statement in pages.of_group(group.types, group.conditions, indexed)
             for row in self._all(statement)
-        )
-        return [*found, *self._first(rows)][: self._wanted]
+        ]
+
+    def _end(self, pages: Pages, types: Sequence[ResourceType], number: int) -> str | None:
+        """A sort key up to which each type has some ``number`` entries at most; None: there are no more."""
+        end = None
+        # What is frequent first: then there is little to count of the others.
+        for name in sorted(types, key=_BY_NUMBER.index):
+            found = self._all(pages.end(name, number, until=end))
+            end = found[0][0] if found else end
+        return end
 
     def _far(self) -> int:
         # To compare an entry with hundreds of texts takes its time.

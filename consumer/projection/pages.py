@@ -1,6 +1,6 @@
 """The listing's statements: what follows a place in its order, each made for one index of ``tables``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from consumer.projection.engines import Kind
@@ -10,7 +10,7 @@ from consumer.projection.rows import ENTRY_COLUMNS
 from consumer.projection.tables import LISTED
 from consumer.projection.ways import Index, Way, best_condition, ways_of
 from schemas.events import ResourceType
-from schemas.trash_bin import Condition
+from schemas.trash_bin import Condition, FilterKey
 
 ENTRY_NAMES: Final = ENTRY_COLUMNS[:-2]
 KEY_NAMES: Final = ("sort_key", "resource_type", "resource_id")
@@ -49,18 +49,16 @@ class Pages:
             self._project, self._kind, self._rows, backwards=self._backwards, after=self._after, end=end
         )
 
-    def end(self, types: Sequence[ResourceType], number: int) -> Sql:
-        """A sort key up to which each type has some ``number`` entries at the most; None: it has no more."""
-        each = (self._of_type(name, "sort_key", TRUE, f"LIMIT 1 OFFSET {number}") for name in types)
-        least = "max" if self._backwards else "min"
-        return put_together(f"SELECT {least}(sort_key) FROM ({{}}) AS ends", _union(each))  # noqa: S608 - only our own names
+    def end(self, name: ResourceType, number: int, *, until: str | None) -> Sql:
+        """The sort key of the entry of a type that stands behind ``number`` others, if there is one."""
+        return self._of_type(name, "sort_key", self._up_to(until), f"LIMIT 1 OFFSET {number}")
 
     def in_order(
         self, types: Sequence[ResourceType], condition: Sql = TRUE, *, until: str | None = None
     ) -> Sql:
         """The first entries that a condition lets through, read in the listing's order."""
         if until is not None:
-            condition = every((condition, Sql(f"sort_key {'>=' if self._backwards else '<='} ?", (until,))))
+            condition = every((condition, self._up_to(until)))
         each = [self._of_type(name, _ENTRY, condition, f"LIMIT {self._rows}") for name in types]
         if len(each) == 1:
             return each[0]
@@ -69,9 +67,17 @@ class Pages:
             _union(each),
         )
 
-    def of_group(self, types: Sequence[ResourceType], conditions: tuple[Condition, ...]) -> list[Sql]:
-        """What holds the first entries of these types and conditions; some more than once perhaps."""
-        best = best_condition(conditions)
+    def of_group(
+        self,
+        types: Sequence[ResourceType],
+        conditions: tuple[Condition, ...],
+        indexed: Collection[FilterKey] = (),
+    ) -> list[Sql]:
+        """What holds the first entries of these types and conditions; some more than once perhaps.
+
+        ``indexed``: the keys whose parts have an index.
+        """
+        best = best_condition(conditions, indexed)
         holds = all_hold(conditions, self._kind)
         if best is None:
             return [self.in_order(types, holds)]
@@ -91,20 +97,36 @@ class Pages:
                 *self._following(None),
             )
         )
-        tables = self._table(way.by)
-        if way.ranges is not None:
-            tables = put_together("{} CROSS JOIN {}", way.ranges, tables)
-        # Without the offset PostgreSQL could look for them in the listing's order instead.
-        fence = "OFFSET 0" if self._kind == "postgresql" else ""
         return put_together(
-            f"SELECT {_OUTER} FROM (SELECT {_KEY} FROM (SELECT {_KEY} FROM {{}} WHERE {{}} {fence}) AS found "  # noqa: S608 - only our own names
+            f"SELECT {_OUTER} FROM (SELECT {_KEY} FROM {{}} "  # noqa: S608 - only our own names
             f"ORDER BY {self._order(*KEY_NAMES)} LIMIT {self._rows}) AS firsts CROSS JOIN bin_entries AS e "
             "WHERE e.project = {} AND e.resource_type = firsts.resource_type "
             "AND e.resource_id = firsts.resource_id",
-            tables,
-            condition,
+            self._found(way, condition),
             Sql("?", (self._project,)),
         )
+
+    def _found(self, way: Way, condition: Sql) -> Sql:
+        """What the way finds, and the condition lets through, as a table."""
+        # Without the offset PostgreSQL could look for them in the listing's order instead; or read all of
+        # them for many ranges.
+        fence = "OFFSET 0" if self._kind == "postgresql" else ""
+        keys = put_together(
+            f"(SELECT {_KEY} FROM {{}} WHERE {{}} {fence}) AS found",  # noqa: S608 - only our own names
+            self._joined(way),
+            condition,
+        )
+        if self._kind == "postgresql" and way.ranges is not None:
+            return put_together("{} CROSS JOIN LATERAL {}", way.ranges, keys)
+        return keys
+
+    def _joined(self, way: Way) -> Sql:
+        table = self._table(way.by)
+        if self._kind == "postgresql" or way.ranges is None:
+            return table
+        if way.by == "trigrams":
+            table = Sql(f"{table.text} ON bin_entries.rowid = {way.ranges.text}.rowid")
+        return put_together("{} CROSS JOIN {}", way.ranges, table)
 
     def _of_type(self, name: ResourceType, columns: str, condition: Sql, limit: str) -> Sql:
         wanted = every(
@@ -126,6 +148,8 @@ class Pages:
         # SQLite knows no statistics and would now and then take another one.
         if self._kind == "postgresql":
             return Sql("bin_entries")
+        if index == "trigrams":
+            return Sql("bin_entries NOT INDEXED")
         name = "sqlite_autoindex_bin_entries_1" if index == "bin_entries_pkey" else index
         return Sql(f"bin_entries INDEXED BY {name}")
 
@@ -142,6 +166,9 @@ class Pages:
             else:
                 also = "=" if (name > resource_type) != self._backwards else ""
                 yield Sql(f"sort_key {self._behind}{also} ?", (sort_key,))
+
+    def _up_to(self, until: str | None) -> Sql:
+        return TRUE if until is None else Sql(f"sort_key {'>=' if self._backwards else '<='} ?", (until,))
 
     def _order(self, *names: str) -> str:
         return ", ".join(f"{name} {self._direction}" for name in names)

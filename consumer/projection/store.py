@@ -1,7 +1,7 @@
 """The worker's side of the projection, on SQLite and PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial as bound
 from typing import Final, TypeVar
@@ -19,6 +19,8 @@ from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError
 from consumer.projection.migrate import ensure_schema
 from consumer.projection.payloads import PayloadCodec
+from consumer.projection.substring_index import Told, bring_to
+from schemas.trash_bin import FilterKey
 
 _T = TypeVar("_T")
 
@@ -47,20 +49,31 @@ class SqlProjectionWriter:
         interpret: Interpret,
         clock: Clock,
         migrate: bool | None = None,
+        substring_index: Collection[FilterKey] | None = None,
+        told: Told | None = None,
     ) -> None:
-        """``migrate`` on start; None: SQLite migrates by itself, PostgreSQL by ``binmirror migrate`` only."""
+        """``migrate`` on start; None: SQLite migrates by itself, PostgreSQL by ``binmirror migrate`` only.
+
+        Where it migrates it also sees that the parts of just the keys of ``substring_index`` have an index,
+        and tells ``told``; None: whatever there is.
+        """
         self._address = address
         self._database = open_engine(address, "write")
         self._owner = ownership.Owner(consumer, generation)
         self._interpret = interpret
         self._clock = clock
         self._migrates = self._database.kind == "sqlite" if migrate is None else migrate
+        self._parts = None if substring_index is None else frozenset(substring_index)
+        self._told = told
+        self._stopping = False
         self._codec = PayloadCodec()
         self._leases: dict[tuple[str, int], float | None] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projection-writer")
 
     async def start(self) -> None:
         await self._on_thread(bound(ensure_schema, self._database, self._address, may_migrate=self._migrates))
+        if self._migrates and self._parts is not None:
+            await self._on_thread(bound(self._index_parts, self._parts))
 
     async def acquire(
         self, log_id: str, partition: int, *, owner: str, lease: float | None
@@ -115,11 +128,21 @@ class SqlProjectionWriter:
         return await self._on_thread(bound(self._looked, work))
 
     async def stop(self) -> None:
+        self._stopping = True
         self._thread.shutdown(wait=False)
         await asyncio.to_thread(self._thread.shutdown)
         self._database.engine.dispose()
 
     # On the thread
+
+    def _index_parts(self, keys: frozenset[FilterKey]) -> None:
+        def told(key: FilterKey, done: int, of: int) -> None:
+            if self._stopping:
+                raise ProjectionUnavailableError(f"{self._database.shown} is closed")
+            if self._told is not None:
+                self._told(key, done, of)
+
+        bring_to(self._database, keys, told)
 
     def _acquire(self, log_id: str, partition: int, owner: str, lease: float | None) -> Checkpoint | None:
         if lease is not None:

@@ -1,12 +1,13 @@
 """Which index finds the entries that filters let through, when they are few."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from consumer.projection.engines import Kind
-from consumer.projection.fragments import Sql, either, one_of
+from consumer.projection.fragments import Sql, one_of
 from consumer.projection.tables import OTHER_PROVISIONAL
+from consumer.projection.trigrams import BY_KEY, is_part, matching
 from schemas.text import folded, next_text
 from schemas.trash_bin import Condition, FilterKey
 
@@ -20,6 +21,7 @@ Index = Literal[
     "bin_entries_entry_id",
     "bin_entries_provisional_id",
     "bin_entries_pkey",
+    "trigrams",
 ]
 
 
@@ -29,12 +31,22 @@ class Way(NamedTuple):
     condition: Sql
     by: Index
     ranges: Sql | None = None
-    """A table ``k`` that the condition speaks of, for SQLite, which would take no index for many ranges."""
+    """A table that the condition speaks of: ``k``, because SQLite would take no index for many ranges, and
+    PostgreSQL long to plan them; or SQLite's of trigrams."""
 
 
-def best_condition(conditions: tuple[Condition, ...]) -> Condition | None:
-    """The condition by which an index finds the fewest entries, if there is one."""
-    found = [condition for condition in conditions if is_exact(condition) or _is_prefix(condition)]
+def best_condition(
+    conditions: tuple[Condition, ...], indexed: Collection[FilterKey] = ()
+) -> Condition | None:
+    """The condition by which an index finds the fewest entries, if there is one.
+
+    ``indexed``: the keys whose parts have one.
+    """
+    found = [
+        condition
+        for condition in conditions
+        if is_exact(condition) or _is_prefix(condition) or (condition.key in indexed and is_part(condition))
+    ]
     return min(found, key=_rank, default=None)
 
 
@@ -45,6 +57,9 @@ def is_exact(condition: Condition) -> bool:
 
 def ways_of(condition: Condition, kind: Kind) -> tuple[Way, ...]:
     """Where to look: whatever ``condition`` lets through, one of the ways at least finds, and more."""
+    if is_part(condition):
+        table = Sql(BY_KEY[condition.key].name) if kind == "sqlite" else None
+        return (Way(matching(condition, kind), "trigrams", table),)
     values = ("",) if condition.operator == "$is_unknown" else condition.values
     find = _starts if condition.operator == "$starts_with" else _equals
     match condition.key:
@@ -72,17 +87,23 @@ def _starts(column: str, index: Index, values: Iterable[str], kind: Kind) -> Way
     texts = _apart(values)
     in_index = _in_index(index)
     ranges = [(in_index(text), next_text(in_index(text)), text) for text in texts]
-    if kind == "postgresql" or len(ranges) == 1:
-        each = (Sql(f"{column} >= ? AND {column} < ?", found[:2]) for found in dict.fromkeys(ranges))
-        return Way(either(each), index)
+    if len(ranges) == 1:
+        return Way(Sql(f"{column} >= ? AND {column} < ?", ranges[0][:2]), index)
     shown = "resource_name" if index == "bin_entries_folded_name" else column
     return Way(
         Sql(f"{column} >= k.lo AND {column} < k.hi AND substr({shown}, 1, length(k.text)) = k.text"),
         index,
-        Sql(
-            "(SELECT value ->> 0 AS lo, value ->> 1 AS hi, value ->> 2 AS text FROM json_each(?)) AS k",
-            (json.dumps(ranges),),
-        ),
+        _table_of(ranges, kind),
+    )
+
+
+def _table_of(ranges: Sequence[tuple[str, str | None, str]], kind: Kind) -> Sql:
+    if kind == "postgresql":
+        arrays = tuple(map(list, zip(*ranges, strict=True)))
+        return Sql("unnest(?::text[], ?::text[], ?::text[]) AS k(lo, hi, text)", arrays)
+    return Sql(
+        "(SELECT value ->> 0 AS lo, value ->> 1 AS hi, value ->> 2 AS text FROM json_each(?)) AS k",
+        (json.dumps(ranges),),
     )
 
 
@@ -107,5 +128,5 @@ def _is_prefix(condition: Condition) -> bool:
     )
 
 
-def _rank(condition: Condition) -> tuple[bool, int]:
-    return not is_exact(condition), _KEYS.index(condition.key)
+def _rank(condition: Condition) -> tuple[int, int]:
+    return 0 if is_exact(condition) else 2 if is_part(condition) else 1, _KEYS.index(condition.key)

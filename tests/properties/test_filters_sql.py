@@ -3,11 +3,13 @@
 import itertools
 from typing import Final, get_args
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
+from consumer.projection.substring_index import set_substring_index
 from handlers.changes import Entry
 from schemas.trash_bin import BinQuery, Condition, FilterKey, Filters, Junction, Operator, Order
 from tests.filter_model import matches
@@ -18,7 +20,7 @@ _examples = itertools.count()
 # Case, wildcards, escapes, quotes, code points of one to four bytes, and such as sort differently in UTF-16.
 LETTERS: Final = "aA%_\\'\"é ẞß\ufffd😀"
 TEXT: Final = st.one_of(
-    st.text(LETTERS, max_size=4), st.text(max_size=3).filter(lambda text: "\0" not in text)
+    st.text(LETTERS, max_size=6), st.text(max_size=3).filter(lambda text: "\0" not in text)
 )
 KEYS: Final[tuple[FilterKey, ...]] = get_args(FilterKey)
 OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
@@ -41,10 +43,16 @@ ENTRY = st.builds(
 )
 
 
+def part(text: str) -> st.SearchStrategy[str]:
+    """Some of a text, its end often."""
+    places = st.integers(0, len(text))
+    return st.builds(lambda start, end: text[start:end], places, st.one_of(st.just(len(text)), places))
+
+
 @st.composite
 def filters(draw: st.DrawFn, known: list[str]) -> Filters:
     """Filters on some keys, often with values that entries have."""
-    value = st.one_of(TEXT, st.sampled_from(known))
+    value = st.one_of(TEXT, st.sampled_from(known), st.sampled_from(known).flatmap(part))
     by_key = []
     for key in draw(st.lists(st.sampled_from(KEYS), unique=True, max_size=3)):
         conditions = []
@@ -67,7 +75,14 @@ def values_of(entry: Entry) -> dict[FilterKey, str]:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(params=[(), KEYS], ids=["", "parts indexed"])
+def indexed(request: pytest.FixtureRequest, address: str) -> None:
+    """Without and with an index of all keys' parts."""
+    set_substring_index(address, [key for key in request.param if key != "resource_type"])
+
+
+@pytest.mark.usefixtures("indexed")
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.lists(ENTRY, min_size=1, max_size=8), data=st.data())
 async def test_filters_agree_with_the_model(
     store: SqlProjectionWriter, reader: SqlProjectionReader, said: list[Said], data: st.DataObject

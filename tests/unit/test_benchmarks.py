@@ -19,6 +19,10 @@ ROOT = Path(__file__).parent.parent.parent
             ("listing", "--entries", "3000", "--word", "resource_name"),
             ("is resource_name", "in resource_name"),
         ),
+        (
+            ("lookups", "--entries", "2000", "--seconds", "0.2", "--turns", "1"),
+            ("lookups, sqlite", "1,000 codes a call, sqlite"),
+        ),
         (("latency", "--rate", "50", "--seconds", "1"), ("all in one, from answer to listed",)),
         (("authenticate", "--seconds", "0.1"), ("a created key", "an access token")),
         pytest.param(
