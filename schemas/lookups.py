@@ -172,6 +172,8 @@ def parse_thoroughly(body: bytes) -> Sequence[AnyLookup]:
         raise InvalidPayload(details=problem["msg"])
     if problem["type"] == "too_long":
         raise InvalidPayload(details=f"Property .lookups has more than {MAX_LOOKUPS} items")
+    if not problem["loc"]:
+        raise InvalidPayload(details="The body should be an object with lookups")
     raise InvalidPayload(
         details=f"Property {_path(problem['loc'])} {_fault(problem['type'], problem['msg'])}"
     )
@@ -182,7 +184,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     parts = [f"[{part}]" if isinstance(part, int) else f".{part[:100]}" for part in location]
     if len(parts) > _TAG:
         del parts[_TAG]
-    return "".join(parts) or "."
+    return "".join(parts)
 
 
 _TAG: Final = 2

@@ -3,7 +3,17 @@
 from functools import partial as bound
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, literal_column, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from consumer.projection import statements
 from consumer.projection.base import CONSUMER, EventQuery
@@ -36,8 +46,8 @@ class SqlMirror:
             return EventPage([], None)
         return await self._pool.read(bound(self._events, query))
 
-    async def stats(self, project: str, received_from: Micros) -> Stats:
-        return await self._pool.read(bound(self._stats, project, received_from))
+    async def stats(self, project: str, received_from: Micros, received_until: Micros) -> Stats:
+        return await self._pool.read(bound(self._stats, project, received_from, received_until))
 
     # On the threads
 
@@ -56,7 +66,9 @@ class SqlMirror:
             return EventPage(rows[: query.limit], (last.received_at, last.event_id))
         return EventPage(rows, end)
 
-    def _stats(self, project: str, received_from: Micros, connection: Connection) -> Stats:
+    def _stats(
+        self, project: str, received_from: Micros, received_until: Micros, connection: Connection
+    ) -> Stats:
         totals = [
             (*row[:3], int(row[3]))
             for row in connection.execute(
@@ -65,10 +77,11 @@ class SqlMirror:
                 .group_by(counts.c.kind, counts.c.resource_type, counts.c.state)
             )
         ]
+        by_hour = _by_hour(project, received_from, received_until)
         return Stats(
             entries={(what, state): n for kind, what, state, n in totals if kind == "entries" and n},
             events={state: n for kind, _, state, n in totals if kind == "events" and n},
-            received={hour * HOUR: n for hour, n in connection.execute(_by_hour(project, received_from))},
+            received={hour: n for hour, n in connection.execute(by_hour) if n},
             failures={code or "": n for code, n in connection.execute(_failures(project, received_from))},
             partitions=[PartitionReach._make(row) for row in connection.execute(_reach(self._consumer))],
         )
@@ -95,14 +108,15 @@ def _horizon(project: str, query: EventQuery, far: int) -> Select[Any]:
     )
 
 
-def _by_hour(project: str, received_from: Micros) -> Select[Any]:
-    # Both databases divide whole numbers into whole numbers; SQLAlchemy's own operator would not.
-    hour = _event.received_at.op("/")(literal_column(str(HOUR))).label("hour")
-    return (
-        select(hour, func.count())
-        .where(_event.project == project, _event.received_at >= received_from)
-        .group_by(literal_column("hour"))
+def _by_hour(project: str, received_from: Micros, received_until: Micros) -> Select[Any]:
+    """Each hour is counted in the index by itself: grouping, blind to its order, takes twice the time."""
+    hours = select(literal(received_from, BigInteger).label("start")).cte("hours", recursive=True)
+    hours = hours.union_all(select(hours.c.start + HOUR).where(hours.c.start + HOUR < received_until))
+    start = hours.c.start
+    received = select(func.count()).where(
+        _event.project == project, _event.received_at >= start, _event.received_at < start + HOUR
     )
+    return select(start, received.scalar_subquery())
 
 
 def _failures(project: str, received_from: Micros) -> Select[Any]:

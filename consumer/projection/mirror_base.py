@@ -51,5 +51,5 @@ class MirrorReader(Protocol):
     async def events(self, query: EventQuery) -> EventPage:
         """A page of the events of ``query.project``, which must be named, without bodies."""
 
-    async def stats(self, project: str, received_from: Micros) -> Stats:
-        """Numbers; those by hour begin with ``received_from``, a whole hour."""
+    async def stats(self, project: str, received_from: Micros, received_until: Micros) -> Stats:
+        """Numbers; those by hour from ``received_from``, a whole hour, to the last begun before the other."""

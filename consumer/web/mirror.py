@@ -94,7 +94,7 @@ class Mirror:
         now = self._clock.now()
         day = 24 * HOUR
         since = now // day * day - (days - 1) * day
-        found = await self._mirror.stats(caller.project.name, since)
+        found = await self._mirror.stats(caller.project.name, since, now + 1)
         return _json(stats_view(found, now, since, _HOURS))
 
 

@@ -22,7 +22,7 @@ def web() -> Web:
         (b"{", "Invalid JSON"),
         (b"\xff", "Invalid JSON"),
         (b"[" * 100_000, "Invalid JSON"),
-        ([], "Property . "),
+        ([], "The body should be an object"),
         ({}, ".lookups is missing"),
         ({"lookups": None}, ".lookups "),
         ({"lookups": [], "more": 1}, ".more is unknown"),
