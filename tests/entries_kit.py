@@ -24,8 +24,10 @@ PATIENCE = 60.0
 class Subscriber:
     """Follows the topic while its block lasts; ``copy`` is what it holds."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, **security: Any) -> None:
+        """``security``: what the consumer takes besides."""
         self._bootstrap = bootstrap
+        self._security = security
         self._topic = topic
         self.copy: dict[str, Any] = {}
         """Key → the entry."""
@@ -35,6 +37,7 @@ class Subscriber:
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
+            **self._security,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -1,15 +1,17 @@
 """Kafka over TLS: the settings work, and each wrong one gives one line that names the trouble."""
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from schemas.samples import voucher_deleted
+from tests.entries_kit import Subscriber
 from tests.servers.kafka_tls import PASSWORD, USER, Authority, Identity, TlsBroker
 from tests.stack import Stack, clean_env, deliver, in_bin, running
 
@@ -64,12 +66,31 @@ def with_password(secure: Secure, topic: str) -> dict[str, str]:
     }
 
 
+def subscribing(secure: Secure, kind: str) -> tuple[str, dict[str, Any]]:
+    """What a subscriber of the topic of entries connects with, as its documentation says."""
+    context = ssl.create_default_context(cafile=secure.authority.certificate)
+    if kind == "certificate":
+        context.load_cert_chain(secure.client.certificate, secure.client.key)
+        return f"127.0.0.1:{secure.broker.ssl_port}", {"security_protocol": "SSL", "ssl_context": context}
+    return f"127.0.0.1:{secure.broker.sasl_port}", {
+        "security_protocol": "SASL_SSL",
+        "ssl_context": context,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": USER,
+        "sasl_plain_password": PASSWORD,
+    }
+
+
 @pytest.mark.parametrize("kind", ["certificate", "password"])
 async def test_main_job_over_tls(secure: Secure, tmp_path: Path, kind: str) -> None:
-    """A delivery goes through a broker that wants a certificate, or a password over TLS, into the bin."""
+    """A delivery goes through a broker that wants a certificate, or a password over TLS, into the bin,
+    and from there into the topic of entries.
+    """
     settings = with_certificate if kind == "certificate" else with_password
+    bootstrap, security = subscribing(secure, kind)
     env = settings(secure, f"bin-{kind}")
     env |= {
+        "BINMIRROR_ENTRIES_TOPIC": f"kafka://{bootstrap}/entries-{kind}",
         "BINMIRROR_PROJECTION": f"sqlite:///{tmp_path}/bin.db",
         "BINMIRROR_SPOOL": f"{tmp_path}/spool.db",
         "BINMIRROR_KAFKA_CREATE_TOPIC": "true",
@@ -82,6 +103,8 @@ async def test_main_job_over_tls(secure: Secure, tmp_path: Path, kind: str) -> N
         assert response.status_code == 202
         assert response.json()["position"] is not None, response.text
         await in_bin(service.url, ["v_1"])
+        async with Subscriber(bootstrap, f"entries-{kind}", **security) as subscriber:
+            await subscriber.until(lambda copy: set(copy) == {"default/voucher/v_1"})
 
 
 def test_wrong_settings(secure: Secure, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Making, checking and describing the topic, on a real broker; and a cluster of three with SCRAM."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -10,14 +10,18 @@ import pytest
 from consumer.clock import SystemClock
 from consumer.errors import LogUnavailableError, StopError
 from consumer.eventlog.base import Appended
+from consumer.eventlog.entries_base import TopicRecord
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.eventlog.kafka.connection import KafkaConnection
+from consumer.eventlog.kafka.entries import KafkaEntriesTopic
+from consumer.eventlog.kafka.entries_admin import EntriesTopicAdmin
 from consumer.eventlog.kafka.producer import KafkaProducer
 from consumer.eventlog.kafka.reader import KafkaReader
 from consumer.metrics import Metrics
 from consumer.types import NewRecord
 from tests.conformance.eventlog import PATIENCE, append_all, numbered
 from tests.e2e.test_kafka_traps import until_available
+from tests.entries_kit import Subscriber, tombstone, value
 from tests.servers.kafka import KafkaBroker, set_topic_config
 from tests.servers.kafka_cluster import PASSWORD, USER, KafkaCluster
 
@@ -151,6 +155,33 @@ async def test_cluster_of_three(kafka_cluster: KafkaCluster) -> None:
         kafka_cluster.nodes[1].thaw()
         await producer.stop()
     await _read_all(connection, {answer.position for answer in acknowledged})
+
+
+async def test_entries_on_three(kafka_cluster: KafkaCluster) -> None:
+    """A replicated topic of entries takes whole transactions while a node stays frozen, and none is lost."""
+    connection = _scram(kafka_cluster, "entries")
+    made = await EntriesTopicAdmin(connection).create(
+        partitions=6, replication_factor=3, min_insync_replicas=2, allow_single_replica=False
+    )
+    assert made.created
+    entries = KafkaEntriesTopic(connection, allow_single_replica=False, clock=SystemClock(), deadline=3.0)
+
+    async def publish_anew(records: Sequence[TopicRecord]) -> None:
+        await entries.open()
+        await entries.publish(records)
+
+    try:
+        await until_available(lambda: publish_anew([value(f"p/voucher/v{n}", n) for n in range(60)]))
+        kafka_cluster.nodes[1].freeze()
+        changed = [value(f"p/voucher/v{n}", n + 100) for n in range(30)]
+        await until_available(lambda: publish_anew([*changed, tombstone("p/voucher/v59")]))
+    finally:
+        kafka_cluster.nodes[1].thaw()
+        await entries.close()
+    security = {name: it for name, it in connection.client_arguments().items() if name != "bootstrap_servers"}
+    async with Subscriber(",".join(kafka_cluster.bootstrap), "entries", **security) as subscriber:
+        wanted = {f"p/voucher/v{n}": n + 100 if n < 30 else n for n in range(59)}
+        await subscriber.until(lambda copy: {key: it["number"] for key, it in copy.items()} == wanted)
 
 
 async def _appended(producer: KafkaProducer, record: NewRecord) -> Appended:
