@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,10 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from consumer.projection.migrate import migrate
 from tests.entries_kit import COMPACTED, Subscriber
 from tests.servers.kafka import KafkaBroker, set_topic_config
-from tests.servers.postgres import PostgresServer
 from tests.stack import CREDENTIALS, PATIENCE, Load, Service, Stack, bin_of, in_bin, running, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -141,82 +138,6 @@ async def test_killed_while_it_publishes(
             return lines.read_text().startswith(f"whole: {len(keys)} entries")
 
         await until(whole, "read from the start it is whole")
-
-
-@pytest.mark.postgres
-async def test_several_workers(server_stack: Stack, kafka_broker: KafkaBroker, entries: str) -> None:
-    """Workers come, go and are killed under load, and so the group rebalances; one at a time publishes."""
-    stack = with_topic(server_stack, kafka_broker, entries)
-    front = stack.service("receiver", "api")
-    workers = [stack.service("worker") for _ in range(3)]
-    chance = random.Random(7)
-    with running(front, *workers):
-        for service in (front, *workers):
-            await service.ready()
-        async with Subscriber(kafka_broker.bootstrap, entries) as subscriber:
-            async with Load(lambda: front.url, prefix="workers", pause=0.03) as load:
-                for _ in range(4):
-                    await more(load, 30)
-                    victim = await publisher_of(*workers) if chance.random() < 0.7 else chance.choice(workers)
-                    await asyncio.to_thread(victim.kill)
-                    victim.start()
-                await more(load, 30)
-            await same(subscriber, front.url, load)
-
-
-@pytest.mark.postgres
-async def test_a_zombie(server_stack: Stack, kafka_broker: KafkaBroker, entries: str) -> None:
-    """A publisher frozen past its lease is replaced; woken, it is fenced, stands by, has spoiled nothing."""
-    stack = with_topic(server_stack, kafka_broker, entries)
-    front = stack.service("receiver", "api")
-    workers = [stack.service("worker") for _ in range(2)]
-    with running(front, *workers):
-        for service in (front, *workers):
-            await service.ready()
-        async with Subscriber(kafka_broker.bootstrap, entries) as subscriber:
-            async with Load(lambda: front.url, prefix="zombie", pause=0.03) as load:
-                zombie = await publisher_of(*workers)
-                (other,) = (worker for worker in workers if worker is not zombie)
-                await more(load, 50)
-                zombie.freeze()
-                await until(lambda: publishes(other), "the other one publishes", pause=0.2)
-                await more(load, 50)
-                zombie.thaw()
-
-                async def fenced() -> bool:
-                    return "entries_topic_fenced" in zombie.log.read_text()
-
-                await until(fenced, "the zombie is told")
-                await more(load, 50)
-            await same(subscriber, front.url, load)
-            assert await publishes(other)
-            assert (await details(zombie))["doing"] == "standby"
-
-
-@pytest.mark.postgres
-async def test_a_rebuild(
-    server_stack: Stack, kafka_broker: KafkaBroker, entries: str, postgres_server: PostgresServer
-) -> None:
-    """A new database for the same log: all is published again, and nobody is told that anything is gone."""
-    stack = with_topic(server_stack, kafka_broker, entries)
-    service = stack.service()
-    async with Subscriber(kafka_broker.bootstrap, entries) as subscriber:
-        with running(service):
-            await service.ready()
-            async with Load(lambda: service.url, prefix="rebuild") as load:
-                await more(load, 200)
-            await same(subscriber, service.url, load)
-        before, seen = dict(subscriber.copy), len(subscriber.seen)
-        again = postgres_server.create_database()
-        migrate(again)
-        stack.env["BINMIRROR_PROJECTION"] = again
-        with running(service):
-            await service.ready()
-            await subscriber.until(lambda _: len(subscriber.seen) >= seen + len(before))
-            await same(subscriber, service.url, load)
-        assert subscriber.copy == before
-        assert not [record for record in subscriber.seen if record.value is None]
-    postgres_server.drop_database(again)
 
 
 @asynccontextmanager

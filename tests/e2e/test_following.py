@@ -18,13 +18,17 @@ ROUNDS = 4
 
 
 class Follower:
-    """Keeps a copy; goes on from its cursor however often it has to connect again."""
+    """Keeps a copy; goes on from its cursor however often it has to connect again.
+
+    Told that its cursor is of another projection or log it forgets the copy, and starts again.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._cursor = "beginning"
         self.copy: dict[str, str] = {}
         self.told = 0
+        self.started_again = 0
 
     def take(self, page: Any) -> None:
         for change in page["data"]:
@@ -35,14 +39,22 @@ class Follower:
                 self.copy.pop(change["resource_id"], None)
         self._cursor = page["next"]
 
+    def start_again(self) -> None:
+        self.started_again += 1
+        self.copy, self._cursor = {}, "beginning"
+
     async def poll(self) -> None:
         async with httpx.AsyncClient(base_url=self._url, headers=CREDENTIALS, timeout=30) as client:
             while True:
                 try:
                     response = await client.get(CHANGES, params={"after": self._cursor, "limit": 7})
                 except httpx.TransportError:
+                    await asyncio.sleep(0.05)
                     continue
-                if response.status_code == 503:
+                if response.status_code in {410, 503}:
+                    if response.status_code == 410:
+                        self.start_again()
+                    await asyncio.sleep(0.05)
                     continue
                 assert response.status_code == 200, response.text
                 self.take(response.json())
@@ -55,13 +67,19 @@ class Follower:
                 resumed = {} if self._cursor == "beginning" else {"Last-Event-ID": self._cursor}
                 try:
                     async with client.stream("GET", STREAM, headers=resumed) as response:
-                        assert response.status_code in {200, 503}
+                        assert response.status_code in {200, 410, 503}
+                        if response.status_code == 410:
+                            self.start_again()
                         async for event in events_of(response):
-                            assert event.kind != "problem" or event.json()["code"] == 503
+                            if event.kind == "problem":
+                                assert event.json()["code"] in {410, 503}
+                                if event.json()["code"] == 410:
+                                    self.start_again()
                             if event.kind == "changes":
                                 self.take(event.json())
                 except httpx.TransportError:
-                    await asyncio.sleep(0.05)
+                    pass
+                await asyncio.sleep(0.05)
 
 
 async def test_followers_hold_the_bin(stack: Stack) -> None:
