@@ -115,6 +115,12 @@ async def test_killed_while_it_publishes(
     service = publishing_stack.service()
     with running(service), example(kafka_broker.bootstrap, entries, publishing_stack.folder) as lines:
         await service.ready()
+        text = lines.read_text
+
+        async def has_begun() -> bool:
+            return text().startswith("whole: 0 entries")
+
+        await until(has_begun, "the documentation's subscriber has read the empty topic")
         async with Subscriber(kafka_broker.bootstrap, entries) as subscriber:
             async with Load(lambda: service.url, prefix="kill") as load:
                 for _ in range(3):
@@ -125,13 +131,11 @@ async def test_killed_while_it_publishes(
                 await more(load, 30)
             await same(subscriber, service.url, load)
             keys = set(subscriber.copy)
-        text = lines.read_text
 
         async def all_told() -> bool:
             return all(f"{key} deleted" in text() for key in keys)
 
         await until(all_told, "the documentation's subscriber has told of every entry")
-        assert text().startswith("whole: 0 entries")
     with running(service), example(kafka_broker.bootstrap, entries, publishing_stack.folder) as lines:
 
         async def whole() -> bool:
@@ -163,7 +167,11 @@ async def test_kafka_away(sqlite_stack: Stack, kafka_broker: KafkaBroker, entrie
         await service.ready()
         async with Load(lambda: service.url, prefix="away") as load:
             await more(load, 30)
-            assert (await details(service))["trouble"]
+
+            async def is_in_trouble() -> bool:
+                return bool((await details(service)).get("trouble"))
+
+            await until(is_in_trouble, "the publisher misses Kafka")
             await asyncio.to_thread(kafka_broker.restore)
             await until(lambda: publishes(service), "the topic is published", pause=0.2)
             kafka_broker.freeze()

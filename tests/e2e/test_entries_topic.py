@@ -113,13 +113,13 @@ async def test_an_earlier_writer_is_told(kafka_broker: KafkaBroker, topic: str) 
 
 async def test_frozen_broker(kafka_broker: KafkaBroker, topic: str) -> None:
     """With the broker frozen a transaction ends in time; opened again, the topic takes records as before."""
-    async with opened(kafka_broker, topic, deadline=2.0) as entries:
+    async with opened(kafka_broker, topic, deadline=4.0) as entries:
         await entries.publish([value("p/voucher/v1", 1)])
         kafka_broker.freeze()
         began = time.monotonic()
         with pytest.raises(LogUnavailableError):
             await entries.publish([value("p/voucher/v1", 2)])
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 14
         with pytest.raises(LogUnavailableError):
             await entries.open()
         kafka_broker.thaw()
@@ -131,7 +131,7 @@ async def test_frozen_broker(kafka_broker: KafkaBroker, topic: str) -> None:
 
 async def test_killed_broker(kafka_broker: KafkaBroker, topic: str) -> None:
     """After the broker was killed and started again the topic opens, and is whole."""
-    async with opened(kafka_broker, topic, deadline=2.0) as entries:
+    async with opened(kafka_broker, topic, deadline=4.0) as entries:
         await entries.publish([value(f"p/voucher/v{n}", n) for n in range(50)])
         await asyncio.to_thread(kafka_broker.kill)
         with pytest.raises(LogUnavailableError):
@@ -151,7 +151,7 @@ async def test_killed_between_commit_and_markers(kafka_broker: KafkaBroker, topi
     the records and some do not. What was not told of as published is published again, and repairs that.
     """
     records = [value(f"p/voucher/v{n}", n) for n in range(50)]
-    async with opened(kafka_broker, topic, deadline=2.0) as entries:
+    async with opened(kafka_broker, topic, deadline=4.0) as entries:
         assert entries._producer is not None
         await entries._producer.commit(records, timestamp=1)
         await asyncio.to_thread(kafka_broker.kill)
@@ -171,7 +171,7 @@ async def test_nothing_undecided_is_told_of(kafka_broker: KafkaBroker, topic: st
     """What another producer has open is waited for; until it is decided, nothing is told of as published."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka_broker.bootstrap, transactional_id=f"{topic}-other")
     await producer.start()
-    async with opened(kafka_broker, topic, deadline=2.0) as entries:
+    async with opened(kafka_broker, topic, deadline=4.0) as entries:
         await producer.begin_transaction()
         key = b"p/voucher/v1"
         await (await producer.send(topic, b"{}", key=key, partition=partition_for(key, 3)))

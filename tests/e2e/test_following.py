@@ -133,7 +133,7 @@ async def test_open_streams_do_not_hold_up_the_end(sqlite_stack: Stack) -> None:
             await until(all_open, "twenty streams")
             began = time.monotonic()
             assert await asyncio.to_thread(service.stop) == 0
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 30
             texts = await asyncio.gather(*open_streams)
     assert all(text.startswith(": changes of the bin") for text in texts)
     lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]

@@ -206,11 +206,11 @@ async def test_a_topic_made_anew_meanwhile(
 async def test_two_publishers(kafka_broker: KafkaBroker, topic: str, projection: str, feed: Feed) -> None:
     """One publishes, the other stands by; when the first is gone for longer than its lease, it takes over."""
     await feed.push(Said("e1", resource_id="v1"))
-    first = Publishing(kafka_broker, topic, projection, lease=1.0)
+    first = Publishing(kafka_broker, topic, projection, lease=4.0)
     first.start()
     async with Subscriber(kafka_broker.bootstrap, topic) as subscriber:
         await same(subscriber, projection)
-        async with publishing(kafka_broker, topic, projection, owner="two", lease=1.0) as second:
+        async with publishing(kafka_broker, topic, projection, owner="two", lease=2.0) as second:
             await doing(second, "standby")
             assert second.details["publisher"] == "one"
             await first.kill()
