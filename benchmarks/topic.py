@@ -3,7 +3,8 @@ anew.
 
     python -m benchmarks.topic --rate 500 --entries 1000000
 
-Latency: all roles in one process, on SQLite, Kafka beside it; the subscriber reads what is committed.
+Latency: all roles in one process, on SQLite, Kafka beside it; the subscriber reads what is committed. The
+same without the topic tells the publisher's share of the process.
 Everything: a publisher alone in a process, with a projection that holds so many entries; the second time
 the topic holds them too.
 """
@@ -107,6 +108,8 @@ def measure(*, rate: float, seconds: float) -> list[Row]:
         subscriber.ended.set()
         subscriber.join(_PATIENCE)
     waited = [subscriber.read_at[voucher_id] - since for voucher_id, since in answered.items()]
+    alone = _without(rate=rate, seconds=seconds)
+    share = (used / len(answers.seconds) - alone) * rate
     return [
         row(
             f"all in one with the topic, answered ({rate:,.0f}/s asked)",
@@ -116,6 +119,7 @@ def measure(*, rate: float, seconds: float) -> list[Row]:
             cpu=used / len(answers.seconds) * 1e6,
             memory=memory,
         ),
+        row("the same without the topic", cpu=alone * 1e6, note=f"the topic: {share:.0%} of a core"),
         row(
             "all in one, from answer to a subscriber",
             p50=percentile(waited, 0.50) * 1000,
@@ -123,6 +127,19 @@ def measure(*, rate: float, seconds: float) -> list[Row]:
             note=f"p99 < {P99_MS}; all {len(waited)} deliveries",
         ),
     ]
+
+
+def _without(*, rate: float, seconds: float) -> float:
+    """Seconds of CPU for each delivery when nothing is published."""
+    with contextlib.ExitStack() as stack:
+        requests = signed(int(rate * (seconds + 3)), SECRET)
+        server = stack.enter_context(running(SERVE, stack.enter_context(folder()), {}))
+        stack.enter_context(on_core(cores()[1]))
+        warm = int(rate * 2)
+        load(server.address, requests[:warm], seconds=2, rate=rate)
+        cpu = server.cpu
+        answers = load(server.address, requests[warm:], seconds=seconds, rate=rate)
+        return (server.cpu - cpu) / len(answers.seconds)
 
 
 def _publishes(server: Server) -> bool:
