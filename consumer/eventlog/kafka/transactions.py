@@ -19,7 +19,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerClosed, ProducerFenced
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    NodeNotReadyError,
+    ProducerClosed,
+    ProducerFenced,
+)
 
 from consumer.eventlog.entries_base import TopicRecord
 from consumer.eventlog.kafka.connection import KafkaConnection
@@ -61,8 +67,11 @@ class TransactionalProducer:
         try:
             await producer.start()
             opened.partitions = len(await producer.partitions_for(connection.topic))
-        except BaseException:
+        except BaseException as error:
             await opened.abandon()
+            if isinstance(error, AssertionError):
+                # How aiokafka says that it knows no broker: one that is just back names none for a while.
+                raise NodeNotReadyError(str(error)) from error
             raise
         return opened
 
