@@ -20,10 +20,9 @@ from consumer.addresses import KafkaAddress, SqliteAddress
 from consumer.errors import SettingsError
 from consumer.kafka_settings import KafkaFields
 from consumer.setting_types import EventLog, Identifier, Patterns, Projection, Secrets, Token, VoucherifyUrl
-from consumer.types import Project, Role, VoucherifyAccess
+from consumer.types import DEFAULT_PROJECT, Project, Role, VoucherifyAccess
 
 PREFIX: Final = "BINMIRROR_"
-DEFAULT_PROJECT: Final = "default"
 MEBIBYTE: Final = 1024 * 1024
 _PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -59,6 +59,9 @@ DELETE_PERMISSIONS: Final[Mapping[str, Permission]] = {
 """By resource type."""
 ALL_PERMISSIONS: Final[frozenset[Permission]] = frozenset((*READ_PERMISSIONS, *DELETE_PERMISSIONS.values()))
 
+DEFAULT_PROJECT: Final = "default"
+"""The name of the only project, where the settings have no table of them."""
+
 Role: TypeAlias = Literal["receiver", "worker", "api"]
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from consumer.addresses import KafkaAddress, SqliteAddress
+from consumer.bootstrap.names import process_name
 from consumer.bootstrap.parts import (
     kafka_connection,
     log_admin,
@@ -15,7 +16,6 @@ from consumer.bootstrap.parts import (
     read_pool,
     topic_wishes,
 )
-from consumer.bootstrap.reconcile import process_name
 from consumer.clock import Clock
 from consumer.errors import LogUnavailableError, SettingsError, StopError
 from consumer.eventlog.base import LogAdmin

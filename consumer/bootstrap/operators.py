@@ -1,8 +1,5 @@
 """Opens what operators' commands work with, and closes it again."""
 
-import getpass
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
@@ -28,15 +25,6 @@ class Operators(NamedTuple):
     events: FailedEvents
     finder: EventFinder
     switch: WorkerSwitch
-
-
-def who() -> str:
-    """Who gives the commands: ``user@host``, as the audit shows it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
 
 
 @asynccontextmanager

@@ -1,14 +1,12 @@
 """Chooses the concrete classes: SQLite or Kafka for the log, SQLite or PostgreSQL for the projection."""
 
 import asyncio
-import os
-import secrets
-import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict
 
 from consumer.addresses import KafkaAddress, SqliteAddress
+from consumer.bootstrap.names import process_name
 from consumer.clock import Clock
 from consumer.errors import SettingsError
 from consumer.eventlog.base import LogAdmin, Producer, Reader
@@ -195,7 +193,7 @@ class Parts:
             self._reader(),
             writer,
             self._interpret,
-            owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
+            owner=process_name(),
             lease=LEASE_SECONDS,
             clock=self._clock,
             metrics=self._metrics,

@@ -1,14 +1,11 @@
 """Puts together what reconciling needs: Voucherify's client, the store, a producer, the audit."""
 
-import getpass
-import os
-import secrets
-import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from consumer.bootstrap.names import process_name, user_name
 from consumer.bootstrap.parts import direct_producer, projection_address
 from consumer.clock import Clock, SystemClock
 from consumer.errors import SettingsError
@@ -71,18 +68,6 @@ def make_client(
         # Another binmirror lists by what an entry was first called, and shows what it is called now.
         strict_order=False,
     )
-
-
-def process_name() -> str:
-    """Tells this process from every other."""
-    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}"
 
 
 class ReconcileParts:
@@ -198,7 +183,7 @@ async def reconcile(
     """
     clock = SystemClock()
     log = create_log(Output(sys.stderr.buffer), level="critical", console=True)
-    who = f"{_user()} {process_name()}"
+    who = f"{user_name()} {process_name()}"
     async with _opened(settings, log) as parts:
         for name, access in projects.items():
             async with make_client(access, clock=clock, log=log, on_wait=on_wait) as client:

@@ -2,15 +2,20 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeAlias
+from typing import Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from consumer.bootstrap.run import run_async
 from consumer.settings import Settings, load_settings
+
+_T = TypeVar("_T")
+_Opened = TypeVar("_Opened")
 
 DONE: Final = 0
 FOUND: Final = 1
@@ -74,9 +79,35 @@ def plain(value: object) -> str:
     return text.replace("[", "\\[")
 
 
-def as_json(row: Mapping[str, Any]) -> str:
+def one_line(value: object) -> str:
+    """As ``plain``, for output in which brackets are no markup."""
+    return plain(value).replace("\\[", "[")
+
+
+def json_line(row: Mapping[str, Any]) -> str:
     """One object on one line, for streams of them."""
     return json.dumps(row)
+
+
+def confirmed(question: str, *, otherwise: str) -> bool:
+    """Ask; where nobody can be asked, say what to do instead. False: it is not to be done."""
+    if not sys.stdin.isatty():
+        notice(f"binmirror: {question} {otherwise}")
+        return False
+    if typer.confirm(f"{question} Go on?", err=True):
+        return True
+    notice("Nothing was changed.")
+    return False
+
+
+def run_with(opened: AbstractAsyncContextManager[_Opened], work: Callable[[_Opened], Awaitable[_T]]) -> _T:
+    """What ``work`` makes of what is opened for it."""
+
+    async def run() -> _T:
+        async with opened as parts:
+            return await work(parts)
+
+    return run_async(run())
 
 
 def leave(code: int) -> NoReturn:

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from consumer.bootstrap.operators import operators, who
-from consumer.bootstrap.run import run_async
+from consumer.bootstrap.names import who
+from consumer.bootstrap.operators import Operators, operators
 from consumer.cli.common import (
     DONE,
     FOUND,
@@ -17,11 +17,13 @@ from consumer.cli.common import (
     WRONG_USAGE,
     ConfigOption,
     JsonOption,
+    confirmed,
     leave,
     notice,
     plain,
     print_json,
     print_table,
+    run_with,
     settings_of,
 )
 from consumer.cli.event_filters import (
@@ -152,15 +154,25 @@ class Wish(NamedTuple):
 
 def decide(settings: Settings, wish: Wish, *, as_json: bool) -> int:
     """Count, ask where it must be asked, do it, and show what became of it; the exit code."""
-    preview = run_async(_preview(settings, wish))
+    preview = run_with(
+        operators(settings, tells=False),
+        lambda opened: opened.events.preview(wish.action, wish.selection),
+    )
     if wish.dry_run or not preview.eligible:
         _show_preview(wish, preview, as_json=as_json)
         return FOUND if preview.unknown or (wish.selection.ids and not preview.eligible) else DONE
     if wish.selection.is_everything() and not wish.yes and not _confirmed(wish, preview):
         return WRONG_USAGE
     display = _Display(wish.action)
+
+    async def work(opened: Operators) -> tuple[Report, list[str]]:
+        report = await opened.events.decide(
+            wish.action, wish.selection, who=who(), reason=wish.reason, watch=display.show
+        )
+        return report, words(await opened.switch.state())
+
     try:
-        report, kept = run_async(_decide(settings, wish, display))
+        report, kept = run_with(operators(settings), work)
     except KeyboardInterrupt:
         told = display.latest.told if display.latest is not None else 0
         notice(
@@ -188,28 +200,9 @@ def _selection(query: EventQuery, ids: list[str] | None) -> Selection:
     return Selection(EventQuery(project=query.project), ids)
 
 
-async def _preview(settings: Settings, wish: Wish) -> Preview:
-    async with operators(settings, tells=False) as opened:
-        return await opened.events.preview(wish.action, wish.selection)
-
-
-async def _decide(settings: Settings, wish: Wish, display: "_Display") -> tuple[Report, list[str]]:
-    async with operators(settings) as opened:
-        report = await opened.events.decide(
-            wish.action, wish.selection, who=who(), reason=wish.reason, watch=display.show
-        )
-        return report, words(await opened.switch.state())
-
-
 def _confirmed(wish: Wish, preview: Preview) -> bool:
     question = f"This matches all {preview.eligible} events that can be {_DONE_WORDS[wish.action]}."
-    if not sys.stdin.isatty():
-        notice(f"binmirror: {question} Narrow it down, or say --yes.")
-        return False
-    if typer.confirm(f"{question} Go on?", err=True):
-        return True
-    notice("Nothing was changed.")
-    return False
+    return confirmed(question, otherwise="Narrow it down, or say --yes.")
 
 
 def _show_preview(wish: Wish, preview: Preview, *, as_json: bool) -> None:

@@ -1,35 +1,34 @@
 """``binmirror keys create``, ``list``, ``revoke``."""
 
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-from consumer.bootstrap.operators import key_admin, who
-from consumer.bootstrap.run import run_async
+from consumer.bootstrap.names import who
+from consumer.bootstrap.operators import key_admin
 from consumer.cli.common import (
     DONE,
     FOUND,
     WRONG_USAGE,
     ConfigOption,
     JsonOption,
+    confirmed,
     leave,
     notice,
-    plain,
+    one_line,
     print_json,
     print_table,
+    run_with,
     settings_of,
 )
-from consumer.cli.event_filters import checked_text
+from consumer.cli.event_filters import ProjectOption, checked_text
 from consumer.errors import SettingsError
-from consumer.ops.keys import CreatedKey, KeyAdmin, as_dict
+from consumer.ops.keys import KeyAdmin, as_dict
 from consumer.projection.keys_base import ApiKey
 from consumer.settings import Settings
 from consumer.types import ALL_PERMISSIONS, READ_PERMISSIONS, Permission
 from schemas.times import format_time
-
-_T = TypeVar("_T")
 
 keys = typer.Typer(no_args_is_help=True, help="Keys of the API: create, list, revoke.")
 
@@ -72,22 +71,22 @@ def create_command(
     chosen = _project(settings, project)
     wanted = _permissions(permission or READ_PERMISSIONS)
 
-    async def work(admin: KeyAdmin) -> CreatedKey:
-        return await admin.create(project=chosen, name=name, permissions=wanted, who=who())
-
-    key, token = run_async(_with_admin(settings, work))
+    key, token = run_with(
+        key_admin(settings),
+        lambda admin: admin.create(project=chosen, name=name, permissions=wanted, who=who()),
+    )
     if as_json:
         print_json({"app_token": token, **as_dict(key)})
         return
     typer.echo(f"X-App-Id: {key.app_id}")
     typer.echo(f"X-App-Token: {token}")
-    notice(f"For {_line(chosen)}: {', '.join(key.permissions)}. The token is not shown again.")
+    notice(f"For {one_line(chosen)}: {', '.join(key.permissions)}. The token is not shown again.")
 
 
 @keys.command("list")
 def list_command(
     context: typer.Context,
-    project: Annotated[str | None, typer.Option("--project", help="Of this project.")] = None,
+    project: ProjectOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Revoked ones too.")] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -99,11 +98,8 @@ def list_command(
     Exit codes: 0 done · 1 there is no projection yet · 2 wrong usage · 3 the projection is away.
     """
     project = checked_text("--project", project)
-
-    async def work(admin: KeyAdmin) -> list[ApiKey]:
-        return list(await admin.keys(project, revoked=everything))
-
-    found = run_async(_with_admin(settings_of(context, config), work))
+    settings = settings_of(context, config)
+    found = run_with(key_admin(settings), lambda admin: admin.keys(project, revoked=everything))
     if as_json:
         print_json([as_dict(key) for key in found])
     else:
@@ -127,9 +123,9 @@ def revoke_command(
     3 the projection is away.
     """
     settings = settings_of(context, config)
-    key = run_async(_with_admin(settings, lambda admin: admin.key(app_id)))
+    key = run_with(key_admin(settings), lambda admin: admin.key(app_id))
     if key is None:
-        notice(f"binmirror: there is no key {_line(app_id)}; the settings' own keys are changed there")
+        notice(f"binmirror: there is no key {one_line(app_id)}; the settings' own keys are changed there")
         leave(FOUND)
     if key.revoked_at is None and not yes and not _confirmed(key):
         leave(WRONG_USAGE)
@@ -137,7 +133,7 @@ def revoke_command(
     async def work(admin: KeyAdmin) -> tuple[bool, ApiKey | None]:
         return await admin.revoke(key, who=who()), await admin.key(app_id)
 
-    changed, now = run_async(_with_admin(settings, work))
+    changed, now = run_with(key_admin(settings), work)
     if as_json:
         print_json({"changed": changed, **as_dict(now or key)})
     elif changed:
@@ -145,11 +141,6 @@ def revoke_command(
     if not changed:
         notice(f"binmirror: {key.app_id} was revoked before")
     leave(DONE if changed else FOUND)
-
-
-async def _with_admin(settings: Settings, work: Callable[[KeyAdmin], Awaitable[_T]]) -> _T:
-    async with key_admin(settings) as admin:
-        return await work(admin)
 
 
 def _project(settings: Settings, wanted: str | None) -> str:
@@ -168,27 +159,17 @@ def _permissions(names: Sequence[str]) -> list[Permission]:
     for name in names:
         if name not in ALL_PERMISSIONS:
             known = ", ".join(sorted(ALL_PERMISSIONS))
-            raise typer.BadParameter(f"--permission {_line(name)}: there are {known}")
+            raise typer.BadParameter(f"--permission {one_line(name)}: there are {known}")
     return sorted(permission for permission in ALL_PERMISSIONS if permission in names)
 
 
 def _confirmed(key: ApiKey) -> bool:
     used = "never used" if key.last_used_at is None else f"last used at {format_time(key.last_used_at)}"
-    question = f"This ends the key {_line(key.name)!r} of {_line(key.project)}, {used}, for good."
-    if not sys.stdin.isatty():
-        notice(f"binmirror: {question} Say --yes.")
-        return False
-    if typer.confirm(f"{question} Go on?", err=True):
-        return True
-    notice("Nothing was changed.")
-    return False
+    question = f"This ends the key {one_line(key.name)!r} of {one_line(key.project)}, {used}, for good."
+    return confirmed(question, otherwise="Say --yes.")
 
 
 def _row(key: ApiKey) -> list[object]:
     times = [at and format_time(at) for at in (key.created_at, key.last_used_at, key.revoked_at)]
     shown = ", ".join(key.permissions)
     return [key.app_id, key.project, key.name, shown, times[0], key.created_by, times[1], times[2]]
-
-
-def _line(text: str) -> str:
-    return plain(text).replace("\\[", "[")

@@ -18,8 +18,8 @@ from consumer.cli.common import (
     INTERRUPTED,
     ConfigOption,
     JsonOption,
-    as_json,
     console,
+    json_line,
     leave,
     plain,
     settings_of,
@@ -27,10 +27,11 @@ from consumer.cli.common import (
 from consumer.cli.sending import Answer, Sender, Summary
 from consumer.clock import SystemClock
 from consumer.errors import SettingsError
-from consumer.settings import DEFAULT_PROJECT, Settings
+from consumer.settings import Settings
+from consumer.types import DEFAULT_PROJECT
+from consumer.web.targets import PREFIX
 from schemas.samples import campaign_deleted, voucher_deleted
 
-WEBHOOK_PATH: Final = "/webhooks/voucherify"
 SAMPLES: Final[Mapping[str, Callable[..., bytes]]] = {
     "voucher.deleted": voucher_deleted,
     "campaign.deleted": campaign_deleted,
@@ -66,7 +67,7 @@ def send_command(
     event_name: Annotated[
         str | None, typer.Option(help="Put the event's name into the path, for bodies without an envelope.")
     ] = None,
-    as_json_lines: JsonOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Sign a delivery as Voucherify does, post it, and show the answer.
@@ -90,7 +91,7 @@ def send_command(
             secret=secret,
             project=project,
             event_name=event_name,
-            json_lines=as_json_lines,
+            json_lines=as_json,
         )
     )
 
@@ -153,7 +154,7 @@ def _url(settings: Settings, to: str | None, *, project: str | None, event_name:
         raise typer.BadParameter(f"--to {base}: {error}") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise typer.BadParameter(f"--to {base} is no http:// or https:// address")
-    path = url.path.rstrip("/") or WEBHOOK_PATH
+    path = url.path.rstrip("/") or PREFIX
     for segment in (project, event_name):
         path += f"/{segment}" if segment else ""
     return str(url.copy_with(path=path))
@@ -197,7 +198,7 @@ class Show:
     def answer(self, answer: Answer) -> None:
         self.progress.advance(self._task)
         if self._json_lines:
-            sys.stdout.write(as_json(answer.as_dict()) + "\n")
+            sys.stdout.write(json_line(answer.as_dict()) + "\n")
             sys.stdout.flush()
         elif self._each or not answer.accepted:
             status = "no answer" if answer.status is None else str(answer.status)
@@ -209,7 +210,7 @@ class Show:
     def summary(self, summary: Summary, url: str) -> None:
         facts = summary.as_dict()
         if self._json_lines:
-            sys.stdout.write(as_json({"to": url, **facts}) + "\n")
+            sys.stdout.write(json_line({"to": url, **facts}) + "\n")
         elif summary.sent > 1:
             self._console.print(
                 f"{facts['accepted']} of {facts['sent']} accepted by {plain(url)} · "

@@ -12,7 +12,7 @@ from consumer.types import Role
 
 
 class RoleName(StrEnum):
-    """What a process can do."""
+    """What a process can do. Typer takes no lists of literals, such as ``Role``."""
 
     receiver = "receiver"
     worker = "worker"

@@ -1,12 +1,11 @@
 """``binmirror worker pause``, ``resume``, ``status``."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from consumer.bootstrap.operators import who, worker_switch
-from consumer.bootstrap.run import run_async
+from consumer.bootstrap.names import who
+from consumer.bootstrap.operators import worker_switch
 from consumer.cli.common import (
     DONE,
     FOUND,
@@ -14,16 +13,14 @@ from consumer.cli.common import (
     JsonOption,
     leave,
     notice,
-    plain,
+    one_line,
     print_json,
+    run_with,
     settings_of,
 )
 from consumer.cli.event_filters import checked_text
 from consumer.ops.worker_switch import WorkerSwitch, as_dict, words
 from consumer.projection.control_base import WorkerState
-from consumer.settings import Settings
-
-_T = TypeVar("_T")
 
 worker = typer.Typer(no_args_is_help=True, help="The worker: pause it, let it go on.")
 
@@ -53,7 +50,7 @@ def pause_command(
     async def work(switch: WorkerSwitch) -> tuple[bool, WorkerState]:
         return await switch.pause(who=who(), reason=reason), await switch.state()
 
-    changed, state = run_async(_with_switch(settings_of(context, config), work))
+    changed, state = run_with(worker_switch(settings_of(context, config)), work)
     if as_json:
         print_json({"changed": changed, **as_dict(state)})
         return
@@ -72,17 +69,13 @@ def resume_command(context: typer.Context, as_json: JsonOption = False, config: 
 
     Exit codes: 0 done · 1 nothing kept them · 3 the projection is away.
     """
-
-    async def work(switch: WorkerSwitch) -> WorkerState:
-        return await switch.resume(who=who())
-
-    before = run_async(_with_switch(settings_of(context, config), work))
+    before = run_with(worker_switch(settings_of(context, config)), lambda switch: switch.resume(who=who()))
     kept = words(before)
     if as_json:
         print_json({"before": as_dict(before)})
     elif kept:
         for line in kept:
-            typer.echo(_on_one_line(f"It was {line}" if line.startswith("paused") else line))
+            typer.echo(one_line(f"It was {line}" if line.startswith("paused") else line))
         typer.echo("The workers go on within a second.")
     if not kept:
         notice("Nothing keeps the workers from working.")
@@ -97,11 +90,7 @@ def status_command(context: typer.Context, as_json: JsonOption = False, config: 
 
     Exit codes: 0 nothing does · 1 paused, or one has stopped by itself · 3 the projection is away.
     """
-
-    async def work(switch: WorkerSwitch) -> WorkerState:
-        return await switch.state()
-
-    state = run_async(_with_switch(settings_of(context, config), work))
+    state = run_with(worker_switch(settings_of(context, config)), lambda switch: switch.state())
     if as_json:
         print_json(as_dict(state))
     else:
@@ -109,15 +98,6 @@ def status_command(context: typer.Context, as_json: JsonOption = False, config: 
     leave(FOUND if words(state) else DONE)
 
 
-async def _with_switch(settings: Settings, work: Callable[[WorkerSwitch], Awaitable[_T]]) -> _T:
-    async with worker_switch(settings) as switch:
-        return await work(switch)
-
-
 def _show(state: WorkerState) -> None:
     for line in words(state) or ["Nothing keeps the workers from working."]:
-        typer.echo(_on_one_line(line))
-
-
-def _on_one_line(text: str) -> str:
-    return plain(text).replace("\\[", "[")
+        typer.echo(one_line(line))

@@ -11,12 +11,11 @@ from fnmatch import translate
 from typing import Final, NamedTuple
 
 from consumer.metrics import Metrics
-from consumer.types import Project
+from consumer.types import DEFAULT_PROJECT, Project
 from consumer.web.signature import key_of
 from schemas.times import Micros
 
 PREFIX: Final = "/webhooks/voucherify"
-DEFAULT_PROJECT: Final = "default"
 NOBODY: Final = "(unknown)"
 """Stands for the project, in logs and metrics, of paths that name none of ours."""
 
