@@ -1,7 +1,7 @@
 """What the events of vouchers mean for the bin."""
 
-from handlers.changes import Change, Fields, ResourceKey
-from handlers.evidence import deleted_by, evidence_at
+from handlers.changes import Change, Fields
+from handlers.evidence import change_of, deleted_by
 from schemas.events import Event
 from schemas.webhooks import WebhookData
 
@@ -11,21 +11,13 @@ def deleted(event: Event) -> tuple[Change, ...]:
     data = event.data
     if not isinstance(data, WebhookData) or event.resource_id is None:
         return ()
-    change = Change(
-        key=ResourceKey(event.project, "voucher", event.resource_id),
-        state="deleted",
-        event_id=event.event_id,
-        occurred_at=event.occurred_at,
-        received_at=event.received_at,
-        evidence_at=evidence_at(event),
-        fields=Fields(
-            created_at=event.occurred_at,
-            resource_name=event.resource_name or event.resource_id,
-            resource_parent_id=campaign_of(data),
-            deleted_by_user_id=deleted_by(event),
-        ),
+    fields = Fields(
+        created_at=event.occurred_at,
+        resource_name=event.resource_name or event.resource_id,
+        resource_parent_id=campaign_of(data),
+        deleted_by_user_id=deleted_by(event),
     )
-    return (change,)
+    return change_of(event, "deleted", fields)
 
 
 def campaign_of(data: WebhookData) -> str | None:
