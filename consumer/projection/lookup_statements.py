@@ -1,7 +1,7 @@
 """The lookups' statements, as text: they run thousands of times a second, each for many codes."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from threading import local
 from typing import Any, Final
 
@@ -10,9 +10,8 @@ from sqlalchemy import Connection
 
 from consumer.projection.engines import Kind
 from consumer.projection.payloads import PayloadCodec
-from consumer.projection.rows import ENTRY_COLUMNS, entry_of
 from consumer.projection.tables import SIGHTING
-from handlers.changes import Entry
+from handlers.changes import Entry, Fields, ResourceKey
 from handlers.verdicts import Sighting
 from handlers.vouchers import campaign_of
 from schemas.events import Delivery
@@ -58,7 +57,7 @@ class Looker:
 
     def entries_by_code(self, connection: Connection, project: str, codes: Collection[str]) -> list[Entry]:
         """Of vouchers with a name that folds to one of ``codes``."""
-        return [entry_of(row) for row in self._list(connection, self._by_code, (project,), codes)]
+        return self._entries(connection, self._by_code, (project,), codes)
 
     def entries_by_id(
         self, connection: Connection, project: str, keys: Collection[tuple[str, str]]
@@ -68,22 +67,22 @@ class Looker:
         for resource_type, resource_id in keys:
             by_type.setdefault(resource_type, []).append(resource_id)
         return [
-            entry_of(row)
+            entry
             for resource_type, ids in by_type.items()
-            for row in self._list(connection, self._by_id, (project, resource_type), ids)
+            for entry in self._entries(connection, self._by_id, (project, resource_type), ids)
         ]
 
     def sightings_by_code(
         self, connection: Connection, project: str, codes: Collection[str]
     ) -> list[tuple[str, str, Sighting]]:
         """The voucher's id, its name, and when it was last seen alive under it."""
-        return list(self._sightings(connection, self._seen_by_code, project, codes))
+        return self._sightings(connection, self._seen_by_code, project, codes)
 
     def sightings_by_id(
         self, connection: Connection, project: str, ids: Collection[str]
     ) -> list[tuple[str, str, Sighting]]:
         """The same by the vouchers' ids."""
-        return list(self._sightings(connection, self._seen_by_id, project, ids))
+        return self._sightings(connection, self._seen_by_id, project, ids)
 
     def campaigns_in_events(
         self, connection: Connection, project: str, event_ids: Collection[str]
@@ -109,16 +108,15 @@ class Looker:
 
     def _sightings(
         self, connection: Connection, statement: str, project: str, values: Collection[str]
-    ) -> Iterator[tuple[str, str, Sighting]]:
-        for resource_id, name, event_id, at in self._list(connection, statement, (project,), values):
-            yield resource_id, name, Sighting(event_id, at)
+    ) -> list[tuple[str, str, Sighting]]:
+        found = self._rows(connection, statement, (project,), values)
+        return _read_sightings(found[0][0]) if found else []
 
-    def _list(
+    def _entries(
         self, connection: Connection, statement: str, first: tuple[str, ...], values: Collection[str]
-    ) -> list[Any]:
-        """Of a statement whose one row is the list of what it found."""
+    ) -> list[Entry]:
         found = self._rows(connection, statement, first, values)
-        return _read_list(found[0][0]) if found else []
+        return _read_entries(found[0][0]) if found else []
 
     def _rows(
         self, connection: Connection, statement: str, first: tuple[str, ...], values: Collection[str]
@@ -129,17 +127,25 @@ class Looker:
         return list(connection.exec_driver_sql(statement, parameters).all())
 
 
-_read_list: Final = msgspec.json.Decoder(list[Any]).decode
+_read_entries: Final = msgspec.json.Decoder(list[Entry]).decode
+_read_sightings: Final = msgspec.json.Decoder(list[tuple[str, str, Sighting]]).decode
 
-_ENTRY: Final = ", ".join(ENTRY_COLUMNS[:-2])
-_SEEN: Final = "resource_id, resource_name, event_id, at"
 # What is found comes as one JSON list. SQLite's driver lets other threads go first at every row, and may wait
-# for them each time; PostgreSQL's makes every value of every row in Python.
+# for them each time; PostgreSQL's makes every value of every row in Python. The list is nested as the values
+# that msgspec makes of it: nothing is left to do for each row.
+_ENTRY: Final = ", ".join(
+    {
+        "key": f"{{array}}({', '.join(ResourceKey._fields)})",
+        "fields": f"CASE WHEN created_at IS NOT NULL THEN {{array}}({', '.join(Fields._fields)}) END",
+    }.get(name, name)
+    for name in Entry._fields
+)
+_SEEN: Final = "resource_id, resource_name, {array}(event_id, at)"
 _SQLITE_LIST: Final = "json_group_array(json_array({}))"
 _POSTGRES_LIST: Final = "coalesce(json_agg(json_build_array({}))::text, '[]')"
 _ON_SQLITE: Final = {
-    "entries": _SQLITE_LIST.format(_ENTRY),
-    "sightings": _SQLITE_LIST.format(_SEEN),
+    "entries": _SQLITE_LIST.format(_ENTRY.format(array="json_array")),
+    "sightings": _SQLITE_LIST.format(_SEEN.format(array="json_array")),
     "sighting": SIGHTING,
     "project": "?",
     "type": "?",
@@ -149,8 +155,8 @@ _ON_SQLITE: Final = {
     "by_resource": "INDEXED BY events_resource",
 }
 _ON_POSTGRES: Final = {
-    "entries": _POSTGRES_LIST.format(_ENTRY),
-    "sightings": _POSTGRES_LIST.format(_SEEN),
+    "entries": _POSTGRES_LIST.format(_ENTRY.format(array="json_build_array")),
+    "sightings": _POSTGRES_LIST.format(_SEEN.format(array="json_build_array")),
     "sighting": SIGHTING,
     "project": "%s",
     "type": "%s",

@@ -125,29 +125,28 @@ class _Found:
         self._connection = connection
         self._project = project
         self._bearers: dict[tuple[str, str], Bearer] = {}
-        self._names: dict[str, list[tuple[str, str]]] = {}
-        """Folded code → codes that fold to it, each with the id of a voucher that bore it."""
+        self._names: dict[str, dict[str, list[str]]] = {}
+        """Folded code → id of a voucher that bore it → its codes that fold to it."""
         self._campaigns: dict[str, Entry] = {}
 
     def find(self, codes: set[str], ids: set[tuple[str, str]], hints: set[str]) -> None:
         look, at = self._looker, (self._connection, self._project)
         entries = _by_resource(look.entries_by_code(*at, codes))
-        names = [(entry.fields.resource_name, key[1]) for key, entry in entries.items() if entry.fields]
-        vouchers = {resource_id for resource_type, resource_id in ids if resource_type == "voucher"}
+        for (_, resource_id), entry in entries.items():
+            if entry.fields is not None:
+                self._note_name(entry.fields.resource_name, resource_id)
         seen = look.sightings_by_code(*at, codes)
-        names += [(name, resource_id) for resource_id, name, _ in seen]
-        seen += look.sightings_by_id(*at, vouchers)
+        for resource_id, name, _ in seen:
+            self._note_name(name, resource_id)
+        seen += look.sightings_by_id(*at, {each for resource_type, each in ids if resource_type == "voucher"})
         sightings: dict[str, tuple[str, Sighting]] = {}
         for resource_id, name, sighting in seen:
             held = sightings.get(resource_id)
             if held is None or (sighting.at, sighting.event_id) > (held[1].at, held[1].event_id):
                 sightings[resource_id] = (name, sighting)
-        for name, resource_id in names:
-            self._names.setdefault(folded(name), []).append((name, resource_id))
         wanted = ids | {("voucher", resource_id) for resource_id in sightings}
         wanted |= {("campaign", campaign_id) for campaign_id in hints}
-        more = look.entries_by_id(*at, wanted - entries.keys())
-        entries |= _by_resource(more)
+        entries |= _by_resource(look.entries_by_id(*at, wanted - entries.keys()))
         self._put_together(entries, sightings)
         self._campaigns = {key[1]: entry for key, entry in entries.items() if key[0] == "campaign"}
         of_bearers = {bearer.campaign_id for bearer in self._bearers.values() if bearer.campaign_id}
@@ -160,39 +159,40 @@ class _Found:
             return Known([] if bearer is None else [bearer], self._campaigns)
         if not is_storable(ask.code):
             return _NOBODY
-        named = self._names.get(folded(ask.code))
-        if named is None:
-            return Known((), self._campaigns)
-        same = {each for name, each in named if name == ask.code or not ask.case_sensitive}
-        return Known(newest_first([self._bearers["voucher", each] for each in same]), self._campaigns)
+        named = self._names.get(folded(ask.code), {})
+        same = [
+            self._bearers["voucher", each]
+            for each, names in named.items()
+            if not ask.case_sensitive or ask.code in names
+        ]
+        return Known(newest_first(same), self._campaigns)
+
+    def _note_name(self, name: str, resource_id: str) -> None:
+        self._names.setdefault(folded(name), {}).setdefault(resource_id, []).append(name)
 
     def _put_together(
         self, entries: Mapping[tuple[str, str], Entry], sightings: Mapping[str, tuple[str, Sighting]]
     ) -> None:
+        bearers = self._bearers
+        for key, entry in entries.items():
+            resource_type, resource_id = key
+            name, parent = (None, None) if entry.fields is None else entry.fields[1:3]
+            campaign_id = (parent or None) if resource_type == "voucher" else None
+            bearers[key] = Bearer(resource_type, resource_id, name, entry, None, campaign_id)
+        for resource_id, (name, sighting) in sightings.items():
+            bearer = bearers.get(("voucher", resource_id), Bearer("voucher", resource_id, None))
+            if bearer.name is None:
+                bearer = bearer._replace(name=name)
+            bearers["voucher", resource_id] = bearer._replace(seen=sighting)
         without_campaign = {
             sighting.event_id: resource_id
             for resource_id, (_, sighting) in sightings.items()
-            if _parent(entries.get(("voucher", resource_id))) is None
+            if not bearers["voucher", resource_id].campaign_id
         }
         campaigns = self._looker.campaigns_in_events(self._connection, self._project, without_campaign.keys())
-        told = {without_campaign[event_id]: campaign for event_id, campaign in campaigns.items()}
-        for resource_type, resource_id in [*entries, *(("voucher", each) for each in sightings)]:
-            entry = entries.get((resource_type, resource_id))
-            name, seen = (
-                sightings.get(resource_id, (None, None)) if resource_type == "voucher" else (None, None)
-            )
-            self._bearers[resource_type, resource_id] = Bearer(
-                resource_type,
-                resource_id,
-                entry.fields.resource_name if entry is not None and entry.fields is not None else name,
-                entry,
-                seen,
-                _parent(entry) or told.get(resource_id) if resource_type == "voucher" else None,
-            )
-
-
-def _parent(entry: Entry | None) -> str | None:
-    return None if entry is None or entry.fields is None else entry.fields.resource_parent_id
+        for event_id, campaign_id in campaigns.items():
+            key = ("voucher", without_campaign[event_id])
+            bearers[key] = bearers[key]._replace(campaign_id=campaign_id)
 
 
 def _by_resource(entries: Iterable[Entry]) -> dict[tuple[str, str], Entry]:
