@@ -18,10 +18,18 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.tags: list[str] = []
         self.handlers: list[str] = []
+        self.summaries: list[str] = []
+        self._in_summary = False
         self.feed(text)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_summary &= tag != "summary"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        if self._in_summary:
+            self.summaries.append(tag)
+        self._in_summary |= tag == "summary"
         for name, value in attrs:
             if name == "id":
                 self.ids.append(value or "")
@@ -65,6 +73,12 @@ async def test_loads_nothing_from_elsewhere(page: str) -> None:
     web = whole()
     for link in neighbours:
         assert (await web.get(link)).status_code == 200
+
+
+async def test_summaries_hold_no_links(page: str) -> None:
+    """What a click or Enter opens and closes holds nothing else to be clicked."""
+    assert "summary" in Page(page).tags
+    assert "a" not in Page(page).summaries
 
 
 async def test_style_loads_nothing() -> None:
