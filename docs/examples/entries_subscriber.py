@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 
 async def follow(servers: str, topic: str) -> None:
@@ -27,6 +28,8 @@ async def follow(servers: str, topic: str) -> None:
     )
     entries: dict[str, dict[str, Any]] = {}
     async with consumer:
+        if not consumer.assignment():
+            raise SystemExit(f"{servers} has no topic {topic}")
         ends = await consumer.end_offsets(list(consumer.assignment()))
         behind = {part for part, end in ends.items() if end > 0}
         whole = False
@@ -68,3 +71,5 @@ if __name__ == "__main__":
         asyncio.run(follow(sys.argv[1], sys.argv[2]))
     except KeyboardInterrupt:
         pass
+    except KafkaConnectionError as error:
+        raise SystemExit(str(error)) from error

@@ -47,16 +47,12 @@ class Settled:
 
     async def replicated(self) -> Mapping[int, int]:
         """Partition → its end, decided or not. Raises LogUnavailableError."""
-        return await self._ends(self._replicated)
+        return await self._replicated.ends()
 
     async def close(self) -> None:
         await self._replicated.close()
         await self._decided.close()
 
     async def _behind(self, ends: Mapping[int, int]) -> list[int]:
-        decided = await self._ends(self._decided)
+        decided = await self._decided.ends()
         return [number for number, end in ends.items() if decided.get(number, 0) < end]
-
-    @staticmethod
-    async def _ends(probe: Probe) -> Mapping[int, int]:
-        return {number: end for number, (_, end) in (await probe.bounds()).items()}

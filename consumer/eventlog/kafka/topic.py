@@ -7,7 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from consumer.errors import StopError
 from consumer.eventlog.kafka.connection import KafkaConnection
@@ -15,6 +20,9 @@ from consumer.eventlog.kafka.connection import KafkaConnection
 _ANSWER_SECONDS: Final = 5.0
 _CREATION_SECONDS: Final = 15.0
 _VISIBLE_PAUSE: Final = 0.1
+_ONE_BROKER: Final = (
+    " On a single broker, for a trial, set KAFKA_ALLOW_SINGLE_REPLICA=true and KAFKA_REPLICATION_FACTOR=1."
+)
 
 
 class TopicState(NamedTuple):
@@ -68,6 +76,8 @@ async def make_topic(connection: KafkaConnection, asked: TopicState) -> TopicCre
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             reason = message[0] if message and message[0] else error.__name__
+            if error is InvalidReplicationFactorError:
+                reason += _ONE_BROKER
             raise StopError(f"{connection.address}: the cluster does not make the topic: {reason}")
         while (state := await topic_state(client, connection.topic)) is None:  # noqa: ASYNC110 - no event
             await asyncio.sleep(_VISIBLE_PAUSE)
