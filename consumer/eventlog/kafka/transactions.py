@@ -156,7 +156,8 @@ class TransactionalProducer:
         """What nobody else looks at; each exception that is unseen would be a traceback in the log."""
         accumulator = self._producer._message_accumulator  # noqa: SLF001 - no public way
         lanes = (*accumulator._batches.values(), accumulator._pending_batches)  # noqa: SLF001 - as above
-        waiters = [batch._drain_waiter for lane in lanes for batch in lane]  # noqa: SLF001 - as above
+        batches = [batch for lane in lanes for batch in lane]
+        waiters = [it for batch in batches for it in (batch.future, batch._drain_waiter)]  # noqa: SLF001 - as above
         transaction = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - as above
         return waiters if transaction is None else [*waiters, transaction]
 
