@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from schemas.samples import voucher_deleted
-from tests.stack import CREDENTIALS, SECRET, Service, Stack, clean_env, deliver, in_bin, running
+from tests.servers.prefork import run
+from tests.stack import CREDENTIALS, SECRET, Service, Stack, clean_env, client_of, deliver, in_bin, running
 
 
 def binmirror(service: Service, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -24,15 +24,7 @@ def binmirror(service: Service, *arguments: str, **settings: str) -> subprocess.
         "BINMIRROR_WEBHOOK_SECRETS": "a-webhook-secret",
         **{f"BINMIRROR_{name}": value for name, value in settings.items()},
     }
-    return subprocess.run(
-        [sys.executable, "-m", "consumer", *arguments],
-        env=env,
-        cwd=service.stack.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run(arguments, env=env, cwd=service.stack.folder)
 
 
 def status_of(service: Service) -> tuple[int, dict[str, Any]]:
@@ -52,7 +44,7 @@ async def test_a_user_s_first_hour(stack: Stack) -> None:
         assert (lines[-1]["sent"], lines[-1]["accepted"]) == (30, 30)
         forged = binmirror(service, "send", "campaign.deleted", "--secret", "guessed")
         assert (forged.returncode, forged.stdout[:3]) == (1, "401")
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             await deliver(client, b'{"neither": "fish nor fowl"}')
             body = voucher_deleted(voucher_id="v_marker", code="MARKER", event_id="evvou_marker")
             await deliver(client, body)
@@ -195,7 +187,7 @@ async def test_credentials_for_health(sqlite_stack: Stack) -> None:
     service = sqlite_stack.service()
     with running(service):
         await service.ready()
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             assert (await client.get("/health")).status_code == 401
             report = (await client.get("/health", headers=CREDENTIALS)).text
     assert {"receiver", "worker", "api"} == set(json.loads(report)["roles"])

@@ -12,7 +12,7 @@ from tests.fake_voucherify.app import APP_ID, APP_TOKEN, FakeVoucherify
 from tests.fake_voucherify.bin import FakeEntry
 from tests.fake_voucherify.server import serving
 from tests.servers.kafka import KafkaBroker
-from tests.stack import CREDENTIALS, Service, Stack, bin_of, deliver, in_bin, running, until
+from tests.stack import CREDENTIALS, Service, Stack, bin_of, client_of, deliver, in_bin, running, until
 
 REAL_ID = "tbe_0eb6515f758ae37126"
 
@@ -46,7 +46,7 @@ def forwarding(stack: Stack, voucherify: Voucherify, *roles: str) -> Service:
 
 
 async def one_in_bin(service: Service) -> str:
-    async with httpx.AsyncClient(base_url=service.url) as client:
+    async with client_of(service.url) as client:
         body = voucher_deleted(voucher_id="v_1", event_id="evvou_1")
         assert (await deliver(client, body)).status_code == 202
     (entry,) = await in_bin(service.url, ["v_1"])
@@ -55,7 +55,7 @@ async def one_in_bin(service: Service) -> str:
 
 
 async def delete(service: Service, entry_id: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=service.url, headers=CREDENTIALS, timeout=60) as client:
+    async with client_of(service.url, headers=CREDENTIALS, timeout=60) as client:
         return await client.delete(f"/v1/trash-bin/{entry_id}")
 
 
@@ -121,5 +121,5 @@ async def test_kafka_away_after_voucherify_said_yes(
 
 
 async def metrics_of(service: Service) -> bytes:
-    async with httpx.AsyncClient(base_url=service.url) as client:
+    async with client_of(service.url) as client:
         return (await client.get("/metrics")).content

@@ -14,7 +14,8 @@ import pytest
 
 from tests.entries_kit import COMPACTED, Subscriber
 from tests.servers.kafka import KafkaBroker, set_topic_config
-from tests.stack import CREDENTIALS, PATIENCE, Load, Service, Stack, bin_of, in_bin, running, until
+from tests.servers.prefork import run
+from tests.stack import CREDENTIALS, PATIENCE, Load, Service, Stack, bin_of, client_of, in_bin, running, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -69,7 +70,7 @@ async def more(load: Load, number: int) -> None:
 
 async def details(service: Service) -> dict[str, Any]:
     """What health says of the publisher; empty while nobody answers."""
-    async with httpx.AsyncClient(base_url=service.url, headers=CREDENTIALS) as client:
+    async with client_of(service.url, headers=CREDENTIALS) as client:
         try:
             answer = await client.get("/health", timeout=5)
         except httpx.TransportError:
@@ -147,14 +148,7 @@ async def test_killed_while_it_publishes(
 @asynccontextmanager
 async def status_of(service: Service) -> AsyncIterator[dict[str, Any]]:
     done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "consumer", "status", "--json"],
-        env=service.environment(),
-        cwd=service.stack.folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+        run, ["status", "--json"], env=service.environment(), cwd=service.stack.folder
     )
     yield json.loads(done.stdout)["entries_topic"]
 

@@ -7,14 +7,14 @@ import pytest
 
 from schemas.samples import voucher_deleted
 from tests.servers.kafka import KafkaBroker
-from tests.stack import CREDENTIALS, Stack, deliver, running, until
+from tests.stack import CREDENTIALS, Stack, client_of, deliver, running, until
 
 pytestmark = pytest.mark.timeout(180)
 
 
 async def write(url: str, number: int) -> str:
     """Delete a voucher; the event's id as the receiver names it."""
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with client_of(url) as client:
         body = voucher_deleted(voucher_id=f"v_{number}", event_id=f"evvou_{number}", code=f"CODE-{number}")
         response = await deliver(client, body)
     assert response.status_code == 202
@@ -27,7 +27,7 @@ async def read(url: str, name: str = "CODE", **demands: str) -> httpx.Response:
         **CREDENTIALS,
         **{f"Binmirror-{name.replace('_', '-')}": text for name, text in demands.items()},
     }
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with client_of(url, timeout=30) as client:
         params = {"filters[resource_name][conditions][$is]": name}
         return await client.get("/v1/trash-bin", params=params, headers=headers)
 

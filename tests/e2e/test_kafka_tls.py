@@ -1,19 +1,17 @@
 """Kafka over TLS: the settings work, and each wrong one gives one line that names the trouble."""
 
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from schemas.samples import voucher_deleted
 from tests.entries_kit import Subscriber
 from tests.servers.kafka_tls import PASSWORD, USER, Authority, Identity, TlsBroker
-from tests.stack import Stack, clean_env, deliver, in_bin, running
+from tests.servers.prefork import run
+from tests.stack import Stack, clean_env, client_of, deliver, in_bin, running
 
 pytestmark = pytest.mark.kafka
 
@@ -98,7 +96,7 @@ async def test_main_job_over_tls(secure: Secure, tmp_path: Path, kind: str) -> N
     service = Stack("tls", tmp_path, env).service()
     with running(service):
         await service.ready()
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             response = await deliver(client, voucher_deleted(voucher_id="v_1", event_id="evvou_1"))
         assert response.status_code == 202
         assert response.json()["position"] is not None, response.text
@@ -144,13 +142,5 @@ def test_wrong_settings(secure: Secure, tmp_path: Path) -> None:
 
 
 def _create_topic(env: dict[str, str], folder: Path) -> tuple[int, str]:
-    result = subprocess.run(
-        [sys.executable, "-m", "consumer", "topics", "create"],
-        env={**clean_env(), **env},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = run(["topics", "create"], env={**clean_env(), **env}, cwd=folder)
     return result.returncode, result.stderr

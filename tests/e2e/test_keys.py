@@ -9,7 +9,7 @@ import httpx
 
 from schemas.samples import voucher_deleted
 from tests.e2e.test_commands import binmirror
-from tests.stack import CREDENTIALS, Service, Stack, deliver, in_bin, running, until
+from tests.stack import CREDENTIALS, Service, Stack, client_of, deliver, in_bin, running, until
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -27,12 +27,12 @@ async def create(service: Service, name: str, *permissions: str) -> dict[str, st
 
 
 async def status(service: Service, headers: dict[str, str], method: str = "GET", path: str = "") -> int:
-    async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=10) as client:
+    async with client_of(service.url, headers=headers, timeout=10) as client:
         return (await client.request(method, f"/v1/trash-bin{path}")).status_code
 
 
 async def bearer(service: Service, key: dict[str, str]) -> dict[str, str]:
-    async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
+    async with client_of(service.url, timeout=10) as client:
         response = await client.post(
             "/v1/oauth/token", data=GRANT, auth=httpx.BasicAuth(key["X-App-Id"], key["X-App-Token"])
         )
@@ -46,7 +46,7 @@ async def test_a_key_s_life(stack: Stack) -> None:
     with running(everything, api):
         await everything.ready()
         await api.ready()
-        async with httpx.AsyncClient(base_url=everything.url) as client:
+        async with client_of(everything.url) as client:
             assert (await deliver(client, voucher_deleted(voucher_id="v_1"))).status_code == 202
         (entry,) = await in_bin(api.url, ["v_1"])
         reader, deleter = await create(api, "reader"), await create(api, "deleter", "vouchers.delete")

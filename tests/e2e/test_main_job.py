@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from schemas.samples import campaign_deleted, voucher_deleted
-from tests.stack import CREDENTIALS, Stack, deliver, in_bin, running
+from tests.stack import CREDENTIALS, Stack, client_of, deliver, in_bin, running
 
 SAMPLES = Path(__file__).parent.parent / "data" / "voucherify" / "webhooks"
 
@@ -16,7 +15,7 @@ async def test_every_published_delivery_goes_through(stack: Stack) -> None:
     service = stack.service()
     with running(service):
         await service.ready()
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             for sample in sorted(SAMPLES.glob("*.json")):
                 path = "/EVENTS.VOUCHER.DELETED" if "data_only" in sample.name else ""
                 response = await deliver(client, sample.read_bytes(), path=path)
@@ -47,7 +46,7 @@ async def test_one_receiver_worker_and_api_each_in_a_process(stack: Stack) -> No
     with running(receiver, worker, api):
         for service in (receiver, worker, api):
             await service.ready()
-        async with httpx.AsyncClient(base_url=receiver.url) as client:
+        async with client_of(receiver.url) as client:
             for number in range(20):
                 body = voucher_deleted(voucher_id=f"v_{number}", event_id=f"evvou_{number}")
                 assert (await deliver(client, body)).status_code == 202
@@ -62,7 +61,7 @@ async def test_duplicates_forgeries_and_nonsense(stack: Stack) -> None:
     service = stack.service()
     with running(service):
         await service.ready()
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             body = campaign_deleted(campaign_id="camp_1", event_id="evcam_1")
             assert [(await deliver(client, body)).status_code for _ in range(3)] == [202, 202, 202]
             assert (await deliver(client, body, secret=b"wrong")).status_code == 401
@@ -79,7 +78,7 @@ async def test_pages_hold_every_entry_once(sqlite_stack: Stack, limit: int) -> N
     wanted = [f"v_{number:02}" for number in range(25)]
     with running(service):
         await service.ready()
-        async with httpx.AsyncClient(base_url=service.url, headers=CREDENTIALS) as client:
+        async with client_of(service.url, headers=CREDENTIALS) as client:
             for voucher_id in wanted:
                 await deliver(client, voucher_deleted(voucher_id=voucher_id, event_id=f"ev_{voucher_id}"))
             await in_bin(service.url, wanted)

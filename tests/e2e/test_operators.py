@@ -3,14 +3,12 @@
 import asyncio
 import json
 
-import httpx
-
 from consumer.projection.base import EventQuery
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
 from schemas.samples import voucher_deleted
 from tests.e2e.test_commands import binmirror
-from tests.stack import Service, Stack, deliver, in_bin, running, until
+from tests.stack import Service, Stack, client_of, deliver, in_bin, running, until
 
 
 async def events_of(service: Service, status: str) -> list[str]:
@@ -27,7 +25,7 @@ async def test_failed_events_are_healed_and_given_up(stack: Stack) -> None:
     wrong = stack.service(BINMIRROR_VOUCHERIFY_PROJECT_ID="proj_wrong")
     with running(wrong):
         await wrong.ready()
-        async with httpx.AsyncClient(base_url=wrong.url) as client:
+        async with client_of(wrong.url) as client:
             for number in range(5):
                 body = voucher_deleted(voucher_id=f"v_{number}", event_id=f"evvou_{number}")
                 assert (await deliver(client, body)).status_code == 202

@@ -4,8 +4,6 @@ import asyncio
 from functools import partial
 from typing import Any
 
-import httpx
-
 from schemas.samples import voucher_deleted
 from schemas.times import parse_time
 from tests.e2e.test_commands import binmirror
@@ -15,7 +13,7 @@ from tests.fake_voucherify.server import serving
 from tests.reconcile.kit import entry
 from tests.stack import APP_ID as OUR_APP_ID
 from tests.stack import APP_TOKEN as OUR_APP_TOKEN
-from tests.stack import CREDENTIALS, Service, Stack, bin_of, deliver, in_bin, running, until
+from tests.stack import CREDENTIALS, Service, Stack, bin_of, client_of, deliver, in_bin, running, until
 
 TYPES = ("voucher", "campaign", "product", "sku")
 
@@ -35,7 +33,7 @@ def prefixed(settings: dict[str, str]) -> dict[str, str]:
 
 async def completed(service: Service) -> bool:
     """Whether the service says that a full run was completed."""
-    async with httpx.AsyncClient(base_url=service.url, headers=CREDENTIALS, timeout=30) as client:
+    async with client_of(service.url, headers=CREDENTIALS, timeout=30) as client:
         worker = (await client.get("/health")).json()["roles"]["worker"]
     return bool(worker["details"]["reconcile"].get("default", {}).get("last_full"))
 
@@ -57,7 +55,7 @@ async def test_the_mirror_becomes_right_by_itself(stack: Stack) -> None:
         service = stack.service(**prefixed(access(url)))
         with running(service):
             await service.ready()
-            async with httpx.AsyncClient(base_url=service.url) as client:
+            async with client_of(service.url) as client:
                 for one in wanted[:40:4]:
                     body = voucher_deleted(
                         voucher_id=one.resource_id,
@@ -104,7 +102,7 @@ async def test_another_binmirror_is_a_peer(sqlite_stack: Stack) -> None:
     with running(first, second):
         await first.ready()
         await second.ready()
-        async with httpx.AsyncClient(base_url=first.url) as client:
+        async with client_of(first.url) as client:
             for voucher_id in vouchers:
                 await deliver(client, voucher_deleted(voucher_id=voucher_id, event_id=f"ev_{voucher_id}"))
         original = await in_bin(first.url, vouchers)

@@ -6,11 +6,10 @@ import signal
 import socket
 from typing import Any
 
-import httpx
 import pytest
 
 from schemas.samples import sign, voucher_deleted
-from tests.stack import SECRET, Load, Service, Stack, in_bin, running, until
+from tests.stack import SECRET, Load, Service, Stack, client_of, in_bin, running, until
 
 
 def log_lines(service: Service) -> list[dict[str, Any]]:
@@ -66,7 +65,7 @@ async def test_delivery_in_flight_is_finished(sqlite_stack: Stack, number: signa
 
 async def _open_connections(service: Service) -> bool:
     """Whether the service has taken a connection besides the one that asks."""
-    async with httpx.AsyncClient(base_url=service.url) as client:
+    async with client_of(service.url) as client:
         return (await client.get("/health/live")).status_code == 200
 
 
@@ -143,7 +142,7 @@ async def test_worker_that_needs_a_person_leaves_the_receiver_alone(sqlite_stack
         service.start()
         await service.live()
         await until(lambda: _logged(service, "worker_stopped"), "the worker has stopped")
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             worker = await client.get("/health/ready/worker")
             assert worker.status_code == 503
             assert "worker" in worker.json()["details"]

@@ -1,13 +1,9 @@
 """A log that nobody reads: deliveries are answered all the same."""
 
 import os
-import subprocess
-import sys
-
-import httpx
 
 from schemas.samples import voucher_deleted
-from tests.stack import Service, Stack, deliver, running
+from tests.stack import Service, Stack, client_of, deliver, running
 
 
 class PipedService(Service):
@@ -15,10 +11,7 @@ class PipedService(Service):
 
     def start(self) -> "PipedService":
         self.pipe = os.pipe()
-        command = [sys.executable, "-m", "consumer", "serve"]
-        self.process = subprocess.Popen(
-            command, env=self.environment(), stderr=self.pipe[1], cwd=self.stack.folder
-        )
+        self.launch(self.pipe[1])
         return self
 
 
@@ -28,7 +21,7 @@ async def test_log_that_nobody_reads(sqlite_stack: Stack) -> None:
     service.log.touch()
     with running(service):
         await service.ready()
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             for number in range(400):
                 body = voucher_deleted(voucher_id=f"v_{number}", event_id=f"evvou_{number}")
                 assert (await deliver(client, body)).status_code == 202

@@ -3,14 +3,13 @@
 import json
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.samples import voucher_deleted
 from tests.servers.kafka import KafkaBroker
-from tests.stack import CREDENTIALS, Stack, deliver, in_bin, running, until
+from tests.stack import CREDENTIALS, Stack, client_of, deliver, in_bin, running, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
@@ -42,7 +41,7 @@ async def test_refused_delivery_is_set_aside(
     with running(service):
         await service.ready()
         await limit_topic(kafka_broker, kafka_topic, 50_000)
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             answer = await deliver(client, large("v_large"))
             assert answer.status_code == 202, answer.text
             assert answer.json()["stored"] == "spool"

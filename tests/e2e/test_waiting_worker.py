@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from consumer.projection.migrate import migrate
 from schemas.samples import voucher_deleted
-from tests.stack import Service, Stack, deliver, in_bin, running, until
+from tests.stack import Service, Stack, client_of, deliver, in_bin, running, until
 
 
 @pytest.mark.postgres
@@ -25,7 +24,7 @@ async def test_started_before_migrate(tmp_path: Path, postgres_url: str) -> None
     service = stack.service()
     with running(service):
         await service.live()
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with client_of(service.url) as client:
             response = await deliver(client, voucher_deleted(voucher_id="v_1", event_id="evvou_1"))
             assert response.status_code == 202
         await until(lambda: _says(service, 503, "binmirror migrate"), "the worker says what to do")
@@ -56,7 +55,7 @@ async def test_more_workers_than_partitions(server_stack: Stack) -> None:
 
 
 async def _says(service: Service, status: int, words: str) -> bool:
-    async with httpx.AsyncClient(base_url=service.url) as client:
+    async with client_of(service.url) as client:
         response = await client.get("/health/ready/worker", timeout=5)
     role: dict[str, Any] = response.json()["roles"]["worker"]
     return response.status_code == status and words in role["summary"]

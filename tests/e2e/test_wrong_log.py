@@ -3,16 +3,15 @@
 import shutil
 from pathlib import Path
 
-import httpx
 import pytest
 
 from schemas.samples import voucher_deleted
 from tests.servers.kafka import KafkaBroker
-from tests.stack import Service, Stack, deliver, in_bin, running, until
+from tests.stack import Service, Stack, client_of, deliver, in_bin, running, until
 
 
 async def delete_vouchers(service: Service, *voucher_ids: str) -> None:
-    async with httpx.AsyncClient(base_url=service.url) as client:
+    async with client_of(service.url) as client:
         for voucher_id in voucher_ids:
             body = voucher_deleted(voucher_id=voucher_id, event_id=f"evvou_{voucher_id}")
             assert (await deliver(client, body)).status_code == 202
@@ -20,7 +19,7 @@ async def delete_vouchers(service: Service, *voucher_ids: str) -> None:
 
 async def worker_summary(service: Service) -> str:
     """What the readiness answer says of the worker; empty while it is ready."""
-    async with httpx.AsyncClient(base_url=service.url) as client:
+    async with client_of(service.url) as client:
         response = await client.get("/health/ready/worker", timeout=5)
     return "" if response.status_code == 200 else response.text
 
