@@ -159,7 +159,7 @@ async def test_kafka_away(sqlite_stack: Stack, kafka_broker: KafkaBroker, entrie
     await asyncio.to_thread(kafka_broker.kill)
     with running(service):
         await service.ready()
-        async with Load(lambda: service.url, prefix="away") as load:
+        async with Load(lambda: service.url, prefix="away", pause=0.03) as load:
             await more(load, 30)
 
             async def is_in_trouble() -> bool:

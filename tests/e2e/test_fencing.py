@@ -53,7 +53,7 @@ async def test_a_worker_frozen_inside_a_transaction(server_stack: Stack) -> None
         for service in (receiver, api, frozen):
             await service.ready()
         other.freeze()
-        async with Load(lambda: receiver.url, prefix="inside") as load:
+        async with Load(lambda: receiver.url, prefix="inside", pause=0.05) as load:
             await more(load, 50)
             await _freeze_in_transaction(server_stack, frozen)
             other.thaw()

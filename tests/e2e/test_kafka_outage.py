@@ -48,7 +48,7 @@ def start_all(stack: Stack) -> tuple[Service, Service, Service]:
 @pytest.mark.parametrize(
     ("seconds", "pause"),
     [
-        pytest.param(OUTAGE, 0.01, id="short"),
+        pytest.param(OUTAGE, 0.04, id="short"),
         pytest.param(LONG_OUTAGE, 0.1, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
     ],
 )
