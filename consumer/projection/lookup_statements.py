@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection, Mapping
 from threading import local
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
 from consumer.projection.engines import Kind
 from consumer.projection.payloads import PayloadCodec
+from consumer.projection.rows import ENTRY_COLUMNS
 from consumer.projection.tables import SIGHTING
 from handlers.changes import Entry, Fields, ResourceKey
 from handlers.verdicts import Sighting
@@ -17,10 +18,6 @@ from handlers.vouchers import campaign_of
 from schemas.events import Delivery
 from schemas.webhooks import WebhookData, read_event
 
-_BY_CODE: Final = (
-    "SELECT {entries} FROM bin_entries {by_code} "
-    "WHERE project = {project} AND lower(resource_name) {one_of} AND resource_type = 'voucher'"
-)
 _BY_ID: Final = (
     "SELECT {entries} FROM bin_entries "
     "WHERE project = {project} AND resource_type = {type} AND resource_id {one_of}"
@@ -35,9 +32,30 @@ _NEWEST: Final = (
     "FROM events {by} WHERE project = {project} AND {which} AND {sighting}"
     ") AS sightings) AS placed WHERE place = 1"
 )
+# All that almost every code needs, in one visit: between two of them the thread may have to wait for the
+# interpreter. What is known of the codes' vouchers, when they were seen alive, and their campaigns.
+_OF_CODES: Final = (
+    "WITH found AS MATERIALIZED (SELECT {columns} FROM bin_entries {by_code} "
+    "WHERE project = {project} AND lower(resource_name) {one_of} AND resource_type = 'voucher') "
+    "SELECT (SELECT {entries} FROM found), ({seen}), (SELECT {entries} FROM bin_entries "
+    "WHERE project = {project} AND resource_type = 'campaign' AND resource_id {of_found})"
+)
 _PAYLOADS: Final = (
     "SELECT event_id, type, received_at, payload FROM events WHERE project = {project} AND event_id {one_of}"
 )
+
+
+Seen: TypeAlias = tuple[str, str, Sighting]
+"""The voucher's id, its name, and when it was last seen alive under it."""
+
+
+class OfCodes(NamedTuple):
+    """What is known of codes."""
+
+    vouchers: list[Entry]
+    seen: list[Seen]
+    campaigns: list[Entry]
+    """Of the vouchers; other campaigns of theirs have no entry."""
 
 
 class Looker:
@@ -46,18 +64,23 @@ class Looker:
     def __init__(self, kind: Kind) -> None:
         self._as_list = json.dumps if kind == "sqlite" else list
         words = _ON_SQLITE if kind == "sqlite" else _ON_POSTGRES
-        self._by_code = _BY_CODE.format(**words)
-        self._by_id = _BY_ID.format(**words)
         which = "lower(resource_name) {one_of}".format(**words)
-        self._seen_by_code = _NEWEST.format(by=words["by_sighted"], which=which, **words)
+        seen = _NEWEST.format(by=words["by_sighted"], which=which, **words)
+        self._of_codes = _OF_CODES.format(seen=seen, columns=", ".join(ENTRY_COLUMNS[:-2]), **words)
+        self._by_id = _BY_ID.format(**words)
         which = "resource_type = 'voucher' AND resource_id {one_of}".format(**words)
         self._seen_by_id = _NEWEST.format(by=words["by_resource"], which=which, **words)
         self._payloads = _PAYLOADS.format(**words)
         self._codecs = local()
 
-    def entries_by_code(self, connection: Connection, project: str, codes: Collection[str]) -> list[Entry]:
+    def of_codes(self, connection: Connection, project: str, codes: Collection[str]) -> OfCodes:
         """Of vouchers with a name that folds to one of ``codes``."""
-        return self._entries(connection, self._by_code, (project,), codes)
+        if not codes:
+            return OfCodes([], [], [])
+        asked = self._as_list(list(codes))
+        parameters = (project, asked, project, asked, project)
+        vouchers, seen, campaigns = connection.exec_driver_sql(self._of_codes, parameters).one()
+        return OfCodes(_read_entries(vouchers), _read_sightings(seen), _read_entries(campaigns))
 
     def entries_by_id(
         self, connection: Connection, project: str, keys: Collection[tuple[str, str]]
@@ -72,17 +95,10 @@ class Looker:
             for entry in self._entries(connection, self._by_id, (project, resource_type), ids)
         ]
 
-    def sightings_by_code(
-        self, connection: Connection, project: str, codes: Collection[str]
-    ) -> list[tuple[str, str, Sighting]]:
-        """The voucher's id, its name, and when it was last seen alive under it."""
-        return self._sightings(connection, self._seen_by_code, project, codes)
-
-    def sightings_by_id(
-        self, connection: Connection, project: str, ids: Collection[str]
-    ) -> list[tuple[str, str, Sighting]]:
-        """The same by the vouchers' ids."""
-        return self._sightings(connection, self._seen_by_id, project, ids)
+    def sightings_by_id(self, connection: Connection, project: str, ids: Collection[str]) -> list[Seen]:
+        """When vouchers were last seen alive, by their ids."""
+        found = self._rows(connection, self._seen_by_id, (project,), ids)
+        return _read_sightings(found[0][0]) if found else []
 
     def campaigns_in_events(
         self, connection: Connection, project: str, event_ids: Collection[str]
@@ -106,12 +122,6 @@ class Looker:
         codec: PayloadCodec = self._codecs.mine
         return codec
 
-    def _sightings(
-        self, connection: Connection, statement: str, project: str, values: Collection[str]
-    ) -> list[tuple[str, str, Sighting]]:
-        found = self._rows(connection, statement, (project,), values)
-        return _read_sightings(found[0][0]) if found else []
-
     def _entries(
         self, connection: Connection, statement: str, first: tuple[str, ...], values: Collection[str]
     ) -> list[Entry]:
@@ -128,7 +138,7 @@ class Looker:
 
 
 _read_entries: Final = msgspec.json.Decoder(list[Entry]).decode
-_read_sightings: Final = msgspec.json.Decoder(list[tuple[str, str, Sighting]]).decode
+_read_sightings: Final = msgspec.json.Decoder(list[Seen]).decode
 
 # What is found comes as one JSON list. SQLite's driver lets other threads go first at every row, and may wait
 # for them each time; PostgreSQL's makes every value of every row in Python. The list is nested as the values
@@ -150,6 +160,7 @@ _ON_SQLITE: Final = {
     "project": "?",
     "type": "?",
     "one_of": "IN (SELECT value FROM json_each(?))",
+    "of_found": "IN (SELECT resource_parent_id FROM found)",
     "by_code": "INDEXED BY bin_entries_folded_name",
     "by_sighted": "INDEXED BY events_sighted_name",
     "by_resource": "INDEXED BY events_resource",
@@ -161,6 +172,7 @@ _ON_POSTGRES: Final = {
     "project": "%s",
     "type": "%s",
     "one_of": "= ANY(%s)",
+    "of_found": "= ANY(ARRAY(SELECT DISTINCT resource_parent_id FROM found))",
     "by_code": "",
     "by_sighted": "",
     "by_resource": "",

@@ -131,13 +131,16 @@ class _Found:
 
     def find(self, codes: set[str], ids: set[tuple[str, str]], hints: set[str]) -> None:
         look, at = self._looker, (self._connection, self._project)
-        entries = _by_resource(look.entries_by_code(*at, codes))
-        for (_, resource_id), entry in entries.items():
+        vouchers, seen, campaigns = look.of_codes(*at, codes)
+        for entry in vouchers:
             if entry.fields is not None:
-                self._note_name(entry.fields.resource_name, resource_id)
-        seen = look.sightings_by_code(*at, codes)
+                self._note_name(entry.fields.resource_name, entry.key.resource_id)
         for resource_id, name, _ in seen:
             self._note_name(name, resource_id)
+        entries = _by_resource([*vouchers, *campaigns])
+        looked_up = hints | {
+            entry.fields.resource_parent_id for entry in vouchers if entry.fields is not None
+        }
         seen += look.sightings_by_id(*at, {each for resource_type, each in ids if resource_type == "voucher"})
         sightings: dict[str, tuple[str, Sighting]] = {}
         for resource_id, name, sighting in seen:
@@ -150,7 +153,7 @@ class _Found:
         self._put_together(entries, sightings)
         self._campaigns = {key[1]: entry for key, entry in entries.items() if key[0] == "campaign"}
         of_bearers = {bearer.campaign_id for bearer in self._bearers.values() if bearer.campaign_id}
-        missing = {("campaign", each) for each in of_bearers - hints} - entries.keys()
+        missing = {("campaign", each) for each in of_bearers - looked_up} - entries.keys()
         self._campaigns |= {entry.key[2]: entry for entry in look.entries_by_id(*at, missing)}
 
     def known(self, ask: CodeAsk | ResourceAsk) -> Known:
