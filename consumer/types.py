@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+from schemas.records import Headers
 
 
 class NewRecord(NamedTuple):

@@ -1,14 +1,10 @@
 """What an event changes, and the entry that the changes fold into. Plain values, no behaviour."""
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from schemas.events import Event
+from schemas.events import Event, State
 from schemas.times import Micros
-
-State: TypeAlias = Literal["deleted", "in_bin", "vanished", "purged"]
-"""deleted: a webhook said so. in_bin: Voucherify's bin confirmed it. vanished: no longer there, gone
-for good. purged: deleted for good through us."""
 
 LISTED_STATES: Final[tuple[State, ...]] = ("deleted", "in_bin")
 

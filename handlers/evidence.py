@@ -1,7 +1,7 @@
 """What all handlers read of an event in the same way."""
 
-from handlers.changes import Change, Fields, ResourceKey, State
-from schemas.events import Event
+from handlers.changes import Change, Fields, ResourceKey
+from schemas.events import Event, State
 from schemas.times import Micros
 
 

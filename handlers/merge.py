@@ -7,7 +7,8 @@ progress must not see an entry move.
 
 from typing import Final
 
-from handlers.changes import Change, Entry, State
+from handlers.changes import Change, Entry
+from schemas.events import State
 from schemas.ids import provisional_entry_id
 
 _RANK: Final[dict[State, int]] = {"deleted": 0, "in_bin": 1, "vanished": 2, "purged": 3}

@@ -7,15 +7,12 @@ the order in which events arrived.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple
 
-from handlers.changes import Entry, State
+from handlers.changes import Entry
+from schemas.events import State
+from schemas.lookups import Verdict
 from schemas.times import Micros
-
-Verdict: TypeAlias = Literal["dead", "deleted", "reusable", "reused", "unknown"]
-"""dead: in Voucherify's bin. deleted: a webhook said so, the bin has not confirmed it. reusable: gone for
-good, another may bear the code. reused: another was seen alive since. unknown: nothing is known of its
-death, which does not mean that it lives."""
 
 
 class Sighting(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.events import ResourceType
+from schemas.events import ResourceType, State
 
 ENTRY_SCHEMA_VERSION: Final = 1
 """Grows when a reader of the earlier form would go wrong; new fields alone do not make it grow."""
@@ -33,7 +33,7 @@ class BinEntry(BaseModel):
     resource_type: ResourceType
     resource_id: str
     id: str = Field(description="The entry's id: Voucherify's own once it is known, provisional until then.")
-    state: Literal["deleted", "in_bin", "vanished", "purged"] = Field(
+    state: State = Field(
         description="deleted: a webhook said so. in_bin: Voucherify's bin confirmed it. vanished: no longer "
         "in the bin, gone for good. purged: deleted for good through binmirror. After the last two comes a "
         "tombstone."

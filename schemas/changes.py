@@ -5,9 +5,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 
+from schemas.events import State
 from schemas.trash_bin import ShownEntry, render_entry
 
-ChangeState: TypeAlias = Literal["deleted", "in_bin", "vanished", "purged", "withdrawn"]
+ChangeState: TypeAlias = Literal[State, "withdrawn"]
 """withdrawn: what said that it was deleted was discarded. The bin knows it no more; a copy forgets it."""
 
 

@@ -1,14 +1,22 @@
 """What a record of the log says, once read: an event, or the reason why it is none."""
 
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from schemas.times import Micros
 
 Source: TypeAlias = Literal["voucherify", "binmirror"]
 """Who wrote the record. Only the record's own headers say so, never a body: a webhook cannot pose as us."""
 
+State: TypeAlias = Literal["deleted", "in_bin", "vanished", "purged"]
+"""Of an entry. deleted: a webhook said so. in_bin: Voucherify's bin confirmed it. vanished: no longer there,
+gone for good. purged: deleted for good through us."""
+
+EventStatus: TypeAlias = Literal["applied", "ignored", "failed", "discarded"]
+"""What became of an event here."""
+EVENT_STATUSES: Final[tuple[EventStatus, ...]] = get_args(EventStatus)
+
 ResourceType: TypeAlias = Literal["campaign", "product", "sku", "voucher"]
-RESOURCE_TYPES: Final[tuple[ResourceType, ...]] = ("campaign", "product", "sku", "voucher")
+RESOURCE_TYPES: Final[tuple[ResourceType, ...]] = get_args(ResourceType)
 
 
 class Delivery(NamedTuple):

@@ -7,7 +7,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from schemas.errors import InvalidPayload
-from schemas.events import ResourceType
+from schemas.events import ResourceType, State
 from schemas.text import Text
 
 MAX_LOOKUPS: Final = 1_000
@@ -15,8 +15,10 @@ MAX_LOOKUPS: Final = 1_000
 MAX_BODY: Final = 4 * 1024 * 1024
 """Bytes: a thousand codes, each as long as one can be, escaped."""
 
-VerdictName: TypeAlias = Literal["dead", "deleted", "reusable", "reused", "unknown"]
-StateName: TypeAlias = Literal["deleted", "in_bin", "vanished", "purged"]
+Verdict: TypeAlias = Literal["dead", "deleted", "reusable", "reused", "unknown"]
+"""dead: in Voucherify's bin. deleted: a webhook said so, the bin has not confirmed it. reusable: gone for
+good, another may bear the code. reused: another was seen alive since. unknown: nothing is known of its
+death, which does not mean that it lives."""
 
 
 class CodeLookup(BaseModel):
@@ -86,7 +88,7 @@ class EvidenceView(BaseModel):
 
     resource_type: str
     resource_id: str
-    state: StateName | Literal["seen"]
+    state: State | Literal["seen"]
     event_id: str
     """Of the event that says so."""
     at: str
@@ -101,7 +103,7 @@ class BearerView(BaseModel):
     resource_name: str | None
     campaign_id: str | None
     """A voucher's campaign, as last known."""
-    state: StateName | None
+    state: State | None
     """Of its entry in the bin; null when it has none."""
     entry_id: str | None
     deleted_at: str | None
@@ -122,7 +124,7 @@ class LookupView(BaseModel):
     resource_type: str | None
     resource_id: str | None
     campaign_id: str | None
-    verdict: VerdictName
+    verdict: Verdict
     evidence: EvidenceView | None
     """Null for ``unknown``."""
     resources: list[BearerView]

@@ -6,11 +6,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from schemas.lookups import StateName
+from schemas.events import EventStatus, Source, State
 from schemas.text import Text
 from schemas.times import Micros
-
-StatusName = Literal["applied", "ignored", "failed", "discarded"]
 
 
 class EventSummary(BaseModel):
@@ -27,9 +25,9 @@ class EventSummary(BaseModel):
     resource_type: str | None
     resource_id: str | None
     resource_name: str | None
-    source: Literal["voucherify", "binmirror"]
+    source: Source
     """Who wrote it."""
-    status: StatusName
+    status: EventStatus
     failure_code: str | None
     failure_message: str | None
     attempts: int
@@ -84,7 +82,7 @@ class EntryView(BaseModel):
     resource_name: str | None
     resource_parent_id: str | None
     object: str
-    state: StateName
+    state: State
     state_at: str
     state_event_id: str
     voucherify_id: str | None
@@ -102,14 +100,14 @@ class StateCount(BaseModel):
     """Entries of one type in one state."""
 
     resource_type: str
-    state: StateName
+    state: State
     count: int
 
 
 class StatusCount(BaseModel):
     """Events with one status."""
 
-    status: StatusName
+    status: EventStatus
     count: int
 
 

@@ -1,16 +1,15 @@
 """The filters that all commands about events share."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
+from schemas.events import EventStatus
 from schemas.text import MAX_TEXT, is_storable
 from schemas.times import Micros, parse_time
 
-Status: TypeAlias = Literal["applied", "ignored", "failed", "discarded"]
-
 ProjectOption: TypeAlias = Annotated[str | None, typer.Option("--project", help="Of this project.")]
-StatusOption: TypeAlias = Annotated[Status | None, typer.Option("--status", help="With this status.")]
+StatusOption: TypeAlias = Annotated[EventStatus | None, typer.Option("--status", help="With this status.")]
 TypeOption: TypeAlias = Annotated[str | None, typer.Option("--type", help="For example voucher.deleted.")]
 CodeOption: TypeAlias = Annotated[
     str | None, typer.Option("--failure-code", help="For example invalid_json.")

@@ -8,7 +8,7 @@ whole bin.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from consumer.types import Headers
+from schemas.records import Headers
 
 
 class TopicRecord(NamedTuple):

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from consumer.types import Headers
+from schemas.records import Headers
 
 # A headers blob: number of headers and length of the names' section (two uint16), that section, the
 # values' lengths (uint32 each), the values. Nearly all records bear the same names, so that packing

@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from handlers.changes import Change, Entry
-from schemas.events import Delivery, Event
+from schemas.events import Delivery, Event, EventStatus
 from schemas.times import Micros
 from schemas.trash_bin import BinQuery
-
-EventStatus: TypeAlias = Literal["applied", "ignored", "failed", "discarded"]
 
 CONSUMER: Final = "projection"
 GENERATION: Final = 1

@@ -8,7 +8,7 @@ taking the content that counts. Redriving needs no such row: an event that comes
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from consumer.projection.base import FOREIGN_RECORD, Decision, EventRow, EventStatus, Interpret, Outcome
+from consumer.projection.base import FOREIGN_RECORD, Decision, EventRow, Interpret, Outcome
 from consumer.projection.bulk import (
     EVENT_CONTENTS,
     EVENT_HANDLING,
@@ -21,7 +21,7 @@ from consumer.projection.payloads import PayloadCodec
 from consumer.projection.rows import EVENT_COLUMNS, EventKey, Row, event_of, event_row
 from consumer.projection.tables import event_decisions, events
 from handlers.changes import Change, ResourceKey
-from schemas.events import Delivery, unread_event
+from schemas.events import Delivery, EventStatus, unread_event
 
 _NEVER: Final = 0
 _FIRST: Final = EVENT_COLUMNS.index(HANDLING[0])

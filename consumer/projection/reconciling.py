@@ -7,7 +7,8 @@ by a lease of the database's clock; whatever a run writes is refused once its le
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from handlers.changes import Fields, State
+from handlers.changes import Fields
+from schemas.events import State
 from schemas.times import Micros
 
 Mode: TypeAlias = Literal["full", "incremental", "report"]

@@ -11,7 +11,8 @@ from typing import Final, Literal
 import msgspec
 
 from consumer.projection.lookups_base import CodeAsk, Known, ResourceAsk
-from handlers.verdicts import Bearer, Evidence, Verdict, decide, deletion_time
+from handlers.verdicts import Bearer, Evidence, decide, deletion_time
+from schemas.lookups import Verdict
 from schemas.times import Micros, format_time
 
 

@@ -15,10 +15,9 @@ from consumer.web.lookups import READ_BY_TYPE
 from consumer.web.mirror_answers import entry_view, event_view, events_page, stats_view
 from consumer.web.parameters import Parameters, invalid
 from schemas.errors import resource_not_found
-from schemas.events import RESOURCE_TYPES
+from schemas.events import EVENT_STATUSES, RESOURCE_TYPES
 from schemas.mirror import decode_place
 
-STATUSES: Final = ("applied", "ignored", "failed", "discarded")
 EVENT_FILTERS: Final = (
     "status",
     "type",
@@ -109,7 +108,7 @@ def _event_query(project: str, query_string: bytes) -> EventQuery:
         raise invalid("after", "is no cursor of this listing")
     return EventQuery(
         project=project,
-        status=asked.one_of("status", STATUSES),
+        status=asked.one_of("status", EVENT_STATUSES),
         type=asked.text("type"),
         failure_code=asked.text("failure_code"),
         channel=asked.text("channel"),

@@ -6,9 +6,9 @@ from typing import Any, Final
 from consumer.types import READ_PERMISSIONS
 from consumer.web.contract.describe import READ_ERRORS, Answer, Content, ErrorAnswer, Operation, Parameter
 from consumer.web.freshness import FRESH_ERRORS, FRESH_HEADERS, FRESH_PARAMETERS
-from consumer.web.mirror import MAX_DAYS, MAX_EVENTS, STATUSES
+from consumer.web.mirror import MAX_DAYS, MAX_EVENTS
 from schemas.errors import invalid_query_params, missing_permission, resource_not_found
-from schemas.events import RESOURCE_TYPES
+from schemas.events import EVENT_STATUSES, RESOURCE_TYPES
 from schemas.mirror import EntryView, EventsPage, EventView, StatsView
 from schemas.text import MAX_TEXT
 
@@ -16,7 +16,7 @@ _TEXT: Final = {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]*$
 _TIME: Final = {"type": "string", "format": "date-time"}
 _ALL: Final = f"Needs the permissions {', '.join(READ_PERMISSIONS)}."
 _FILTERS: Final[Sequence[tuple[str, str, dict[str, Any]]]] = (
-    ("status", "What became of it.", {"enum": list(STATUSES)}),
+    ("status", "What became of it.", {"enum": list(EVENT_STATUSES)}),
     ("type", "For example voucher.deleted.", _TEXT),
     ("failure_code", "For example invalid_json.", _TEXT),
     ("channel", "For example USER_PORTAL.", _TEXT),

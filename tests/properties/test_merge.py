@@ -6,8 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.changes import LISTED_STATES, Change, Entry, Fields, ResourceKey, State
+from handlers.changes import LISTED_STATES, Change, Entry, Fields, ResourceKey
 from handlers.merge import merge
+from schemas.events import State
 from schemas.ids import provisional_entry_id
 from schemas.times import BIN_EPOCH, MAX_MICROS, MIN_MICROS
 

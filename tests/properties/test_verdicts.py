@@ -6,9 +6,10 @@ from typing import Final, get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.changes import Change, Entry, Fields, ResourceKey, State
+from handlers.changes import Change, Entry, Fields, ResourceKey
 from handlers.merge import merge
 from handlers.verdicts import Bearer, Sighting, decide, newest_first
+from schemas.events import State
 
 IDS: Final = ("v_1", "v_2", "v_3")
 CAMPAIGNS: Final = ("camp_1", "camp_2")

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from handlers.changes import Entry, Fields, ResourceKey, State
+from handlers.changes import Entry, Fields, ResourceKey
 from handlers.verdicts import Bearer, Sighting, decide, deletion_time, newest_first
+from schemas.events import State
 
 GONE: Final[tuple[State, ...]] = ("vanished", "purged")
 
