@@ -24,6 +24,7 @@ from consumer.projection.mirror import SqlMirror
 from consumer.projection.queries import SqlProjectionReader
 from consumer.settings import Settings
 from consumer.types import HealthCheck
+from consumer.waiting import backoff, stopped_within
 from consumer.web.api import Api
 from consumer.web.change_feed import ChangeFeed
 from consumer.web.change_stream import StreamRules
@@ -84,7 +85,7 @@ def make_api(
 
 async def _connect(reader: ProjectionReader, stop: asyncio.Event, log: Logger) -> None:
     """Start ``reader`` however long the database is away: it must not keep deliveries out."""
-    delay = _FIRST_RETRY
+    failures = 0
     while not stop.is_set():
         try:
             await reader.start()
@@ -92,8 +93,5 @@ async def _connect(reader: ProjectionReader, stop: asyncio.Event, log: Logger) -
             log.warning("projection_unavailable", error=type(error).__name__, reason=str(error))
         else:
             return
-        try:
-            async with asyncio.timeout(delay):
-                await stop.wait()
-        except TimeoutError:
-            delay = min(delay * 2, _LONGEST_RETRY)
+        await stopped_within(stop, backoff(failures, first=_FIRST_RETRY, longest=_LONGEST_RETRY))
+        failures += 1

@@ -13,6 +13,7 @@ from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.log import Logger
 from consumer.settings import Settings
 from consumer.types import Role
+from consumer.waiting import stopped_within
 
 _RETRY_SECONDS: Final = 10.0
 
@@ -71,13 +72,8 @@ async def look_later(settings: Settings, roles: Sequence[Role], log: Logger, sto
     Ending a receiver that has taken deliveries into its spool would lose the next ones.
     """
     waiting = list(_looks(settings, roles))
-    while waiting and not stop.is_set():
-        try:
-            async with asyncio.timeout(_RETRY_SECONDS):
-                await stop.wait()
-        except TimeoutError:
-            pass
-        for look_at in [] if stop.is_set() else tuple(waiting):
+    while waiting and not await stopped_within(stop, _RETRY_SECONDS):
+        for look_at in tuple(waiting):
             try:
                 await look_at()
             except LogUnavailableError:

@@ -6,7 +6,6 @@ One file for all processes of a machine. Its relay runs in one of them at a time
 import asyncio
 import fcntl
 import os
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from consumer.eventlog.spool_file import WaitingRecord
 from consumer.eventlog.spool_store import Spool
 from consumer.log import Logger
 from consumer.metrics import Metrics
+from consumer.waiting import backoff
 
 __all__ = ["Relay", "Spool"]
 
@@ -100,11 +100,11 @@ class Relay:
             if problem is None:
                 failures = 0
                 continue
-            pause = min(self._longest_pause, self._first_pause * 2.0 ** min(failures, 30))
+            pause = backoff(failures, first=self._first_pause, longest=self._longest_pause)
             failures += 1
             if failures & (failures - 1) == 0:  # the first, second, fourth, eighth … time
                 self._log.warning("relay_waits", partition=partition, failures=failures, reason=problem)
-            await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            await self._clock.sleep(pause)
 
     async def _relay(self, partition: int, waiting: Sequence[WaitingRecord]) -> str | None:
         """Append and settle ``waiting``; why some of it is left, if so."""

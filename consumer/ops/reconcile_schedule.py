@@ -17,6 +17,7 @@ from consumer.ops.reconcile import Reconciler
 from consumer.ops.reconcile_lease import BusyError
 from consumer.ops.reconcile_webhook import ProjectReconciliation, reconciliation
 from consumer.projection.reconciling import Known, Mode, ReconcileStore, Run
+from consumer.waiting import stopped_within
 
 _LOOK_SECONDS: Final = 30.0
 """Between two looks at what is due, at most."""
@@ -87,7 +88,7 @@ class Schedule:
                 break
             except BinmirrorError as error:
                 self._log.warning("reconcile_retry", project="", reason=str(error))
-            await _wait(stop, min(_RETRY_SECONDS, self._look()))
+            await stopped_within(stop, min(_RETRY_SECONDS, self._look()))
         if not stop.is_set():
             await asyncio.gather(*(self._watch_over(project, stop) for project in self._reconcilers))
 
@@ -106,7 +107,7 @@ class Schedule:
             except Exception as error:  # noqa: BLE001 - a fault here must not take deliveries down with it
                 self._metrics.reconcile_runs.labels(project, "failed").inc()
                 self._log.error("reconcile_failed", project=project, reason=repr(error), exc_info=error)
-            await _wait(stop, self._look())
+            await stopped_within(stop, self._look())
 
     async def _turn(self, project: str, stop: asyncio.Event) -> None:
         """Do what is due."""
@@ -137,11 +138,3 @@ class Schedule:
         elif project not in self._warned:
             self._warned.add(project)
             self._log.warning("webhook_missed", project=project, number=seen.webhook.missed, reason=words)
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

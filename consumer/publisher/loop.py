@@ -10,7 +10,6 @@ put back must bring an older checkpoint with it.
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -26,6 +25,7 @@ from consumer.projection.publishing import Published, PublisherStore
 from consumer.publisher.progress import Progress
 from consumer.publisher.records import records_of
 from consumer.publisher.whole import caught_up, publish_whole
+from consumer.waiting import backoff, stopped_within
 
 _PAGE: Final = 1_000
 _NOTE_SECONDS: Final = 1.0
@@ -91,14 +91,14 @@ class Publisher:
                 attempts, delay = 0, 0.0
             except (TransientError, FencedError) as error:
                 self._progress.failed(error)
-                attempts, delay = attempts + 1, _backoff(attempts)
+                attempts, delay = attempts + 1, backoff(attempts, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
             except StopError as error:
                 self._progress.stopped(error)
                 delay = _STOPPED_SECONDS
             except Exception as error:  # noqa: BLE001 - a fault here must not take deliveries down with it
                 self._progress.broke(error)
                 delay = _STOPPED_SECONDS
-            await _wait(stop, delay)
+            await stopped_within(stop, delay)
 
     async def _turn(self, stop: asyncio.Event) -> None:
         """Publish until told to stop; or, while another process does, wait a little."""
@@ -110,7 +110,7 @@ class Publisher:
         if isinstance(taken, str):
             self._progress.stands_by(taken)
             self._ends = {}
-            await _wait(stop, self._lease / 3)
+            await stopped_within(stop, self._lease / 3)
             return
         try:
             held = HeldLease(taken, f"topic {self._name}", self._clock, self._lease, asked_at=asked_at)
@@ -192,7 +192,7 @@ class Publisher:
                 await self._topic.check()
                 checked_at = now
             if page.caught_up:
-                await _wait(stop, self._poll)
+                await stopped_within(stop, self._poll)
         if cursor != noted:
             await self._note(held, cursor, opened)
 
@@ -212,7 +212,7 @@ class Publisher:
 
     async def _pause(self, held: HeldLease[int], stop: asyncio.Event, seconds: float) -> None:
         held.check()
-        await _wait(stop, seconds)
+        await stopped_within(stop, seconds)
 
 
 def _why_everything(
@@ -234,17 +234,3 @@ def _why_everything(
             "move, and subscribers would see entries in the wrong order. Name a new topic in ENTRIES_TOPIC"
         )
     return None
-
-
-def _backoff(attempts: int) -> float:
-    longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(attempts, 16))
-    delay: float = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-    return delay
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from consumer.clock import Clock
 from consumer.errors import TransientError
 from consumer.projection.keys_base import Found, KeyStore, KnownKey, KnownToken, NewToken
+from consumer.waiting import stopped_within
 from schemas.oauth import LIFETIME_SECONDS
 from schemas.times import Micros
 
@@ -61,12 +62,8 @@ class IssuedKeys:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write the notes of use, until ``stop``; while the database is away they wait."""
-        while not stop.is_set():
-            try:
-                async with asyncio.timeout(_NOTE_EVERY):
-                    await stop.wait()
-            except TimeoutError:
-                await self.write_notes()
+        while not await stopped_within(stop, _NOTE_EVERY):
+            await self.write_notes()
 
     async def write_notes(self) -> None:
         """Write those that are due."""

@@ -21,10 +21,11 @@ from consumer.metrics import Metrics
 from consumer.projection.base import Outcome, ProjectionWriter
 from consumer.projection.control_base import WorkerOrders
 from consumer.types import Health, Record
+from consumer.waiting import stopped_within
 from consumer.worker.commit import Committer
 from consumer.worker.interpret import Interpreter
 from consumer.worker.limits import HandlerLimit
-from consumer.worker.orders import Orders, wait_for
+from consumer.worker.orders import Orders
 from consumer.worker.partition import Owned, Partitions, Pending, past_the_end, verify_log
 from consumer.worker.progress import Progress
 
@@ -125,7 +126,7 @@ class Worker:
             except TransientError as error:
                 self._note(error)
                 backoff.postpone(now := self._clock.monotonic())
-                await wait_for(stop, backoff.due - now)
+                await stopped_within(stop, backoff.due - now)
             else:
                 return
 

@@ -6,6 +6,7 @@ from typing import Final
 from consumer.errors import TransientError
 from consumer.log import Logger
 from consumer.projection.control_base import Pause, WorkerOrders
+from consumer.waiting import stopped_within
 from schemas.times import format_time
 
 _LOOK_SECONDS: Final = 1.0
@@ -43,7 +44,7 @@ class Orders:
                     return True
             except TransientError as error:
                 self._log.warning("worker_retry", error=type(error).__name__, reason=str(error))
-            await wait_for(stop, _LOOK_SECONDS)
+            await stopped_within(stop, _LOOK_SECONDS)
         return False
 
     async def leave(self) -> None:
@@ -65,12 +66,3 @@ class Orders:
             self._noted = False
             return True
         return False
-
-
-async def wait_for(stop: asyncio.Event, seconds: float) -> None:
-    """Wait until ``stop`` is set, for ``seconds`` at most."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

@@ -1,6 +1,5 @@
 """What the worker keeps of one partition, and the check that a log is the one its checkpoint knows."""
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ from consumer.errors import LogMismatchError
 from consumer.eventlog.base import Reader
 from consumer.projection.base import Checkpoint, ProjectionWriter
 from consumer.types import Bounds
+from consumer.waiting import backoff
 from consumer.worker.interpret import digest
 
 _FIRST_DELAY = 0.1
@@ -46,9 +46,8 @@ class Pending:
 
     def postpone(self, now: float) -> None:
         """Back off: exponentially, with jitter."""
-        longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2**self.attempts)
-        self.due = now + longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-        self.attempts = min(self.attempts + 1, 16)
+        self.due = now + backoff(self.attempts, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
+        self.attempts += 1
 
 
 class Partitions:

@@ -1,7 +1,6 @@
 """Appends to a Kafka topic: acknowledged by all in-sync replicas, or refused within a deadline."""
 
 import asyncio
-import random
 from typing import Final
 
 import structlog
@@ -15,6 +14,7 @@ from consumer.eventlog.kafka.session import BATCH_OVERHEAD, Session, partition_f
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.types import NewRecord
+from consumer.waiting import backoff
 
 _CONNECT_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
@@ -176,7 +176,7 @@ class KafkaProducer:
 
     async def _connect(self) -> None:
         """Make a new session; the one in use stays in use until then."""
-        pause, reason = _FIRST_PAUSE, None
+        failures, reason = 0, None
         while True:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
@@ -194,5 +194,5 @@ class KafkaProducer:
                 self._settled.set()
                 return
             self._settled.set()
-            await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            pause = min(_LONGEST_PAUSE, pause * 2)
+            await self._clock.sleep(backoff(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
+            failures += 1
