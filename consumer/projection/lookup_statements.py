@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Collection, Mapping
-from threading import local
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
 from consumer.projection.engines import Kind
-from consumer.projection.payloads import PayloadCodec
+from consumer.projection.payloads import CodecOfThread
 from consumer.projection.rows import ENTRY_COLUMNS
 from consumer.projection.tables import SIGHTING
 from handlers.changes import Entry, Fields, ResourceKey
@@ -71,7 +70,7 @@ class Looker:
         which = "resource_type = 'voucher' AND resource_id {one_of}".format(**words)
         self._seen_by_id = _NEWEST.format(by=words["by_resource"], which=which, **words)
         self._payloads = _PAYLOADS.format(**words)
-        self._codecs = local()
+        self._of_thread = CodecOfThread()
 
     def of_codes(self, connection: Connection, project: str, codes: Collection[str]) -> OfCodes:
         """Of vouchers with a name that folds to one of ``codes``."""
@@ -108,19 +107,12 @@ class Looker:
         for event_id, event_type, received_at, payload in self._rows(
             connection, self._payloads, (project,), event_ids
         ):
-            body = self._codec.unpack(bytes(payload))
+            body = self._of_thread.codec.unpack(bytes(payload))
             data = read_event(Delivery(project, "voucherify", event_type, received_at, body)).data
             campaign = campaign_of(data) if isinstance(data, WebhookData) else None
             if campaign is not None:
                 found[event_id] = campaign
         return found
-
-    @property
-    def _codec(self) -> PayloadCodec:
-        if not hasattr(self._codecs, "mine"):
-            self._codecs.mine = PayloadCodec()
-        codec: PayloadCodec = self._codecs.mine
-        return codec
 
     def _entries(
         self, connection: Connection, statement: str, first: tuple[str, ...], values: Collection[str]

@@ -5,6 +5,7 @@ The dictionary ships with the package. It never changes: another one would be an
 """
 
 from importlib import resources
+from threading import local
 from typing import Final
 
 import zstandard
@@ -63,3 +64,10 @@ class PayloadCodec:
             return self._decompress(frame)
         except zstandard.ZstdError as error:
             raise CorruptPayloadError(f"a stored payload is damaged: {error}") from error
+
+
+class CodecOfThread(local):
+    """Gives each thread that asks a codec of its own."""
+
+    def __init__(self) -> None:
+        self.codec = PayloadCodec()

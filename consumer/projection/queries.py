@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from itertools import islice
-from threading import local
 from typing import Final
 
 from sqlalchemy import Connection, select, text
@@ -13,7 +12,7 @@ from consumer.projection.base import CheckpointRow, EventQuery, EventRow, Page, 
 from consumer.projection.listing import READ_IN_ORDER, Listing
 from consumer.projection.migrate import current_version, latest_version, refuse_newer
 from consumer.projection.pages import Keyset
-from consumer.projection.payloads import PayloadCodec
+from consumer.projection.payloads import CodecOfThread
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.rows import entry_of, event_of
 from consumer.projection.tables import checkpoints
@@ -29,7 +28,7 @@ class SqlProjectionReader:
         self._pool = pool
         self._in_order = read_in_order
         self._latest = latest_version()
-        self._codecs = local()
+        self._of_thread = CodecOfThread()
 
     async def start(self) -> None:
         await self._pool.start()
@@ -83,10 +82,7 @@ class SqlProjectionReader:
         row = connection.execute(statements.one_event(projects, event_id)).first()
         if row is None:
             return None
-        if not hasattr(self._codecs, "mine"):
-            self._codecs.mine = PayloadCodec()
-        codec: PayloadCodec = self._codecs.mine
-        return event_of(row, codec.unpack(row.payload))
+        return event_of(row, self._of_thread.codec.unpack(row.payload))
 
     def _info(self, connection: Connection) -> ProjectionInfo:
         in_order = checkpoints.c
