@@ -20,6 +20,10 @@ class Problem(NamedTuple):
     body: ErrorBody
     headers: RawHeaders = ()
 
+    def content(self, request_id: str) -> bytes:
+        """The body as it goes out."""
+        return self.body.model_copy(update={"request_id": request_id}).to_json()
+
 
 class ProblemError(Exception):
     """Ends a request with this answer."""
@@ -36,7 +40,7 @@ def new_request_id() -> str:
 
 async def send_problem(send: Send, problem: Problem, request_id: str) -> None:
     """Answer with ``problem``."""
-    content = problem.body.model_copy(update={"request_id": request_id}).to_json()
+    content = problem.content(request_id)
     headers = [
         JSON,
         (b"content-length", b"%d" % len(content)),

@@ -117,9 +117,9 @@ def _reads(scope: Scope) -> bool:
 
 
 def _answer(request: Request, problem: Problem) -> Response:
-    body = problem.body.model_copy(update={"request_id": request.state.request_id})
     headers = {name.decode("ascii"): value.decode("ascii") for name, value in problem.headers}
-    return Response(body.to_json(), problem.body.code, headers, media_type="application/json")
+    content = problem.content(request.state.request_id)
+    return Response(content, problem.body.code, headers, media_type="application/json")
 
 
 async def _problem(request: Request, error: ProblemError) -> Response:

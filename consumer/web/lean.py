@@ -67,7 +67,7 @@ async def _other_method(scope: Scope, send: Send, method: str) -> None:
 
 
 async def _send_problem(scope: Scope, send: Send, problem: Problem) -> None:
-    content = problem.body.model_copy(update={"request_id": scope["state"]["request_id"]}).to_json()
+    content = problem.content(scope["state"]["request_id"])
     await _send(scope, send, problem.body.code, content, problem.headers)
 
 
