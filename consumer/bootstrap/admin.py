@@ -15,11 +15,12 @@ from consumer.bootstrap.parts import (
     make_folder,
     projection_address,
     projection_reader,
+    require_projection,
     substring_keys,
     topic_wishes,
 )
 from consumer.bootstrap.reconcile import look_at_reconciling
-from consumer.errors import SettingsError, StopError
+from consumer.errors import SettingsError
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.eventlog.kafka.topic import TopicCreation
 from consumer.eventlog.spool import Spool
@@ -75,10 +76,7 @@ async def _spool_status(path: Path) -> SpoolStatus:
 
 
 def _existing_projection(settings: Settings) -> ProjectionReader:
-    """Raises StopError where there is none: looking must not make one."""
-    address = settings.projection
-    if isinstance(address, SqliteAddress) and not address.path.exists():
-        raise StopError(f"there is no projection at {address.path} yet; the worker makes it when it starts")
+    require_projection(settings)
     return projection_reader(settings)
 
 

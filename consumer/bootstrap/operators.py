@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
-from consumer.addresses import SqliteAddress
-from consumer.bootstrap.parts import direct_producer, projection_address, projection_reader
+from consumer.bootstrap.parts import (
+    direct_producer,
+    projection_address,
+    projection_reader,
+    require_projection,
+)
 from consumer.clock import SystemClock
-from consumer.errors import StopError
 from consumer.metrics import Metrics
 from consumer.ops.failed_events import FailedEvents
 from consumer.ops.keys import KeyAdmin
@@ -75,9 +78,7 @@ async def key_admin(settings: Settings) -> AsyncIterator[KeyAdmin]:
 
 
 async def _connected(settings: Settings, resources: AsyncExitStack) -> OwnConnection:
-    address = settings.projection
-    if isinstance(address, SqliteAddress) and not address.path.exists():
-        raise StopError(f"there is no projection at {address.path} yet; the worker makes it when it starts")
+    require_projection(settings)
     connection = OwnConnection(projection_address(settings))
     resources.push_async_callback(connection.stop)
     await connection.start()

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, TypedDict
 from consumer.addresses import KafkaAddress, SqliteAddress
 from consumer.bootstrap.names import process_name
 from consumer.clock import Clock
-from consumer.errors import SettingsError
+from consumer.errors import SettingsError, StopError
 from consumer.eventlog.base import LogAdmin, Producer, Reader
 from consumer.eventlog.failover import SpoolingProducer
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
@@ -94,6 +94,13 @@ def projection_address(settings: Settings) -> str:
 def substring_keys(settings: Settings) -> Sequence[FilterKey]:
     """The keys of the filters whose parts are to have an index."""
     return SUBSTRING_KEYS[settings.substring_index]
+
+
+def require_projection(settings: Settings) -> None:
+    """Raises StopError where there is no SQLite file yet: looking must not make one."""
+    address = settings.projection
+    if isinstance(address, SqliteAddress) and not address.path.exists():
+        raise StopError(f"there is no projection at {address.path} yet; the worker makes it when it starts")
 
 
 def make_folder(file: Path) -> None:
