@@ -1,6 +1,5 @@
 """How long access tokens live, what ends them, and what of them is stored."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from shutil import copy
@@ -10,26 +9,11 @@ import pytest
 
 from consumer.web import issued_keys
 from schemas.oauth import LIFETIME_SECONDS
-from tests.unit.binkit import filled, vouchers
 from tests.unit.keykit import GRANT, SHOP, Keyed, keyed
 from tests.unit.webkit import CREDENTIALS, PROJECT
 from tests.worker_kit import eventually
 
 BODY: Final = f"{GRANT}&client_id=app-id&client_secret=app-token"
-
-
-@pytest.fixture(scope="module")
-def bin_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("oauth")
-    filled(folder, vouchers(2))
-    return folder / "bin.db"
-
-
-@pytest.fixture
-async def api(bin_file: Path, tmp_path: Path) -> AsyncIterator[Keyed]:
-    copy(bin_file, tmp_path / "bin.db")
-    async with keyed(f"sqlite:///{tmp_path}/bin.db") as made:
-        yield made
 
 
 async def test_an_expired_token(api: Keyed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,10 @@ import pytest
 
 from tests.fake_voucherify.app import APP_ID, APP_TOKEN, PATH, RateRule
 from tests.fake_voucherify.bin import FakeEntry
-from tests.unit.voucherify_kit import Kit, kits
+from tests.unit.voucherify_kit import Kit
 
 REST = Path(__file__).parent.parent / "data" / "voucherify" / "rest"
 CREDENTIALS = {"X-App-Id": APP_ID, "X-App-Token": APP_TOKEN}
-
-
-@pytest.fixture(scope="module")
-def new_kit() -> Iterator[Callable[[], Kit]]:
-    with kits() as new:
-        yield new
-
-
-@pytest.fixture
-def at(new_kit: Callable[[], Kit]) -> Kit:
-    return new_kit()
 
 
 def sample(name: str) -> Any:

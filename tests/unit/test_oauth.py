@@ -1,7 +1,6 @@
 """``POST /v1/oauth/token`` and what its tokens open."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from shutil import copy
@@ -12,25 +11,10 @@ import httpx
 import pytest
 
 from consumer.web import tokens as endpoint
-from tests.unit.binkit import filled, vouchers
 from tests.unit.keykit import FORM, GRANT, Keyed, keyed
 from tests.unit.webkit import CREDENTIALS, PROJECT, exchange, is_error
 
 BODY: Final = f"{GRANT}&client_id=app-id&client_secret=app-token"
-
-
-@pytest.fixture(scope="module")
-def bin_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("oauth")
-    filled(folder, vouchers(2))
-    return folder / "bin.db"
-
-
-@pytest.fixture
-async def api(bin_file: Path, tmp_path: Path) -> AsyncIterator[Keyed]:
-    copy(bin_file, tmp_path / "bin.db")
-    async with keyed(f"sqlite:///{tmp_path}/bin.db") as made:
-        yield made
 
 
 def basic(client_id: str, secret: str) -> dict[str, str]:

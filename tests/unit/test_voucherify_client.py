@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,9 @@ from schemas.voucherify_bin import BinPage
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.app import PATH
 from tests.fake_voucherify.bin import FIRST, FakeEntry, entry_id, made_up
-from tests.unit.voucherify_kit import Kit, ids, kits
+from tests.unit.voucherify_kit import Kit, ids
 
 REST = Path(__file__).parent.parent / "data" / "voucherify" / "rest"
-
-
-@pytest.fixture(scope="module")
-def new_kit() -> Iterator[Callable[[], Kit]]:
-    with kits() as new:
-        yield new
-
-
-@pytest.fixture
-def at(new_kit: Callable[[], Kit]) -> Kit:
-    return new_kit()
 
 
 def entries(count: int, *, first: int = 0) -> list[FakeEntry]:

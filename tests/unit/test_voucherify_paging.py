@@ -1,5 +1,3 @@
-from collections.abc import Callable, Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,18 +8,7 @@ from schemas.trash_bin import Order
 from schemas.voucherify_bin import BinPage
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.bin import FIRST, FakeEntry, entry_id, made_up
-from tests.unit.voucherify_kit import Kit, ids, kits
-
-
-@pytest.fixture(scope="module")
-def new_kit() -> Iterator[Callable[[], Kit]]:
-    with kits() as new:
-        yield new
-
-
-@pytest.fixture
-def at(new_kit: Callable[[], Kit]) -> Kit:
-    return new_kit()
+from tests.unit.voucherify_kit import Kit, ids
 
 
 def entry(number: int) -> FakeEntry:

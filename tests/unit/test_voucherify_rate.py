@@ -1,4 +1,3 @@
-from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
 import pytest
@@ -9,18 +8,7 @@ from consumer.voucherify.rate import RateLimit
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.app import RateRule
 from tests.manual_clock import ManualClock
-from tests.unit.voucherify_kit import Kit, ids, kits
-
-
-@pytest.fixture(scope="module")
-def new_kit() -> Iterator[Callable[[], Kit]]:
-    with kits() as new:
-        yield new
-
-
-@pytest.fixture
-def at(new_kit: Callable[[], Kit]) -> Kit:
-    return new_kit()
+from tests.unit.voucherify_kit import Kit, ids
 
 
 async def test_the_limit_is_kept_without_a_single_429(at: Kit) -> None:

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -15,20 +14,9 @@ from consumer.voucherify.errors import (
 )
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.app import APP_ID, APP_TOKEN
-from tests.unit.voucherify_kit import Kit, ids, kits
+from tests.unit.voucherify_kit import Kit, ids
 
 REST = Path(__file__).parent.parent / "data" / "voucherify" / "rest"
-
-
-@pytest.fixture(scope="module")
-def new_kit() -> Iterator[Callable[[], Kit]]:
-    with kits() as new:
-        yield new
-
-
-@pytest.fixture
-def at(new_kit: Callable[[], Kit]) -> Kit:
-    return new_kit()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from consumer.voucherify.patience import HURRIED, Patience
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.bin import FIRST, entry_id, made_up
 from tests.fake_voucherify.server import listen
-from tests.unit.voucherify_kit import Kit, ids, kits
+from tests.unit.voucherify_kit import Kit, ids
 
 FAILURES = {
     "500": faults.status(500),
@@ -28,17 +28,6 @@ FAILURES = {
     "cut": faults.cut(),
     "truncated": faults.truncated(),
 }
-
-
-@pytest.fixture(scope="module")
-def new_kit() -> Iterator[Callable[[], Kit]]:
-    with kits() as new:
-        yield new
-
-
-@pytest.fixture
-def at(new_kit: Callable[[], Kit]) -> Kit:
-    return new_kit()
 
 
 @pytest.mark.parametrize("failure", FAILURES)
