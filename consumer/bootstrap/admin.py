@@ -1,5 +1,6 @@
 """What the commands beside ``serve`` do: opens the parts that they need, and closes them again."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,8 +24,7 @@ from consumer.bootstrap.reconcile import look_at_reconciling
 from consumer.errors import SettingsError
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.eventlog.kafka.topic import TopicCreation
-from consumer.eventlog.spool import Spool
-from consumer.metrics import Metrics
+from consumer.eventlog.spool_file import read_counts
 from consumer.ops.status import SpoolStatus, Status, take_status
 from consumer.ops.topic_status import TopicStatus, topic_status
 from consumer.ops.worker_switch import words
@@ -39,7 +39,7 @@ async def current_status(settings: Settings) -> Status:
     """Log, projection and spool as they are now."""
     log = log_admin(settings)
     spool = None
-    if not isinstance(settings.event_log, SqliteAddress) and settings.spool.exists():
+    if not isinstance(settings.event_log, SqliteAddress):
         spool = partial(_spool_status, settings.spool)
     try:
         return await take_status(
@@ -66,13 +66,9 @@ async def _how_publishing_goes(settings: Settings) -> TopicStatus | None:
     return topic_status(str(address), await look_at_publishing(settings, address))
 
 
-async def _spool_status(path: Path) -> SpoolStatus:
-    spool = Spool(path, metrics=Metrics())
-    try:
-        await spool.start()
-        return SpoolStatus(str(path), spool.pending(), spool.set_aside())
-    finally:
-        await spool.stop()
+async def _spool_status(path: Path) -> SpoolStatus | None:
+    counts = await asyncio.to_thread(read_counts, path)
+    return None if counts is None else SpoolStatus(str(path), counts.pending, counts.set_aside)
 
 
 def _existing_projection(settings: Settings) -> ProjectionReader:

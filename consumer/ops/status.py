@@ -136,7 +136,7 @@ def _projection(info: ProjectionInfo) -> dict[str, Any]:
 async def take_status(
     log: LogAdmin,
     open_reader: Callable[[], ProjectionReader],
-    spool: Callable[[], Awaitable[SpoolStatus]] | None,
+    spool: Callable[[], Awaitable[SpoolStatus | None]] | None,
     reconciliation: Callable[[], Awaitable[Sequence[ProjectReconciliation]]] | None = None,
     worker: Callable[[], Awaitable[Sequence[str]]] | None = None,
     topic: Callable[[], Awaitable[TopicStatus | None]] | None = None,
