@@ -24,14 +24,10 @@ from consumer.voucherify.paging import (
 )
 from consumer.voucherify.patience import PATIENT, Patience, Waiting
 from consumer.voucherify.rate import RateLimit
-from schemas.times import Micros
-from schemas.trash_bin import Order
 from schemas.voucherify_bin import BinEntry
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """A page of a hundred entries has about 40 KB."""
-_TIME_SLACK: Final[Micros] = 60_000_000
-"""Ids and creation times agree within some 20 ms; a minute is safe."""
 
 
 class VoucherifyClient:
@@ -113,36 +109,8 @@ class VoucherifyClient:
 
         Entries that appear while it is read are seen when their ids lie ahead, as new ids do.
         """
-        async for page in self._walk("id", after_id, limit, (), self._patience):
+        async for page in self._walk(after_id, limit, (), self._patience):
             yield page
-
-    async def newest(
-        self,
-        *,
-        until_id: str | None = None,
-        until_time: Micros | None = None,
-        limit: int = MAX_LIMIT,
-    ) -> AsyncIterator[Page]:
-        """The bin from its newest entry back to the first that is not newer than both bounds.
-
-        Only entries with an id above ``until_id`` and a time of ``until_time`` or later come; with neither,
-        the whole bin. What appears meanwhile lies behind and is for the next time.
-        """
-        async for page in self._walk("-id", None, limit, (), self._patience):
-            wanted = tuple(
-                entry
-                for entry in page.entries
-                if (until_id is None or entry.id > until_id)
-                and (until_time is None or entry.created_at >= until_time)
-            )
-            oldest = page.entries[-1] if page.entries else None
-            reached = oldest is not None and (
-                (until_id is not None and oldest.id <= until_id)
-                or (until_time is not None and oldest.created_at < until_time - _TIME_SLACK)
-            )
-            yield Page(wanted, page.resume_id, last=page.last or reached)
-            if reached:
-                return
 
     async def find(
         self, resource_type: str, resource_ids: Iterable[str], *, patience: Patience | None = None
@@ -153,7 +121,7 @@ class VoucherifyClient:
         for chunk in chunks(wanted):
             asked = frozenset(chunk)
             filters = find_filters(resource_type, chunk)
-            async for page in self._walk("id", None, MAX_LIMIT, filters, patience or self._patience):
+            async for page in self._walk(None, MAX_LIMIT, filters, patience or self._patience):
                 for entry in page.entries:
                     if entry.resource_id not in asked or entry.resource_type != resource_type:
                         raise ProtocolError(
@@ -180,7 +148,6 @@ class VoucherifyClient:
 
     async def _walk(
         self,
-        order: Order,
         after_id: str | None,
         limit: int,
         filters: tuple[tuple[str, str], ...],
@@ -188,9 +155,9 @@ class VoucherifyClient:
     ) -> AsyncIterator[Page]:
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"a page has 1 to {MAX_LIMIT} entries, not {limit}")
-        walk = Walk(order, after_id, strict=self._strict_order, max_pages=self._max_pages)
+        walk = Walk(after_id, strict=self._strict_order, max_pages=self._max_pages)
         while True:
-            path = listing_path(order, limit, walk.after_id, filters)
+            path = listing_path(limit, walk.after_id, filters)
             page = walk.step(await self._caller.call("GET", path, patience, read_page))
             self._report(page)
             yield page

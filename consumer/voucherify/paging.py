@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from consumer.voucherify.errors import ProtocolError
-from schemas.trash_bin import Order
 from schemas.voucherify_bin import BinEntry, BinPage
 
 PATH: Final = "/v1/trash-bin"
@@ -36,13 +35,12 @@ class Page:
 class Walk:
     """Where a listing stands. Feed it each page; it says where to go on, or that something is wrong.
 
-    ``strict``: ids must run in the order that was asked for, as text. Otherwise (a peer that orders by
-    something else than the ids that it shows) only cursors that come again are noticed.
+    ``strict``: ids must rise, as text. Otherwise (a peer that orders by something else than the ids that it
+    shows) only cursors that come again are noticed.
     """
 
-    def __init__(self, order: Order, after_id: str | None, *, strict: bool, max_pages: int) -> None:
+    def __init__(self, after_id: str | None, *, strict: bool, max_pages: int) -> None:
         self.after_id = after_id
-        self._descending = order == "-id"
         self._strict = strict
         self._max_pages = max_pages
         self._pages = 0
@@ -71,7 +69,7 @@ class Walk:
     def _check_order(self, answer: BinPage) -> None:
         before = self.after_id
         for entry in answer.data:
-            if before is not None and not self._is_behind(entry.id, before):
+            if before is not None and entry.id <= before:
                 raise ProtocolError(
                     f"Voucherify lists entry {entry.id} after {before}, which is not the order asked for; "
                     "nothing was concluded from it"
@@ -81,12 +79,12 @@ class Walk:
     def _check_cursor(self, cursor: str | None, told: str | None) -> None:
         if cursor is None:
             raise ProtocolError("Voucherify says that there are more entries, but not after which one")
-        backward = told is not None and told != cursor and self._is_behind(cursor, told)
+        backward = told is not None and cursor > told
         if cursor == self.after_id or (self._strict and backward):
             raise ProtocolError(
                 f"Voucherify's listing does not move on: after {self.after_id} it points to {told or cursor}"
             )
-        if self._strict and self.after_id is not None and not self._is_behind(cursor, self.after_id):
+        if self._strict and self.after_id is not None and cursor <= self.after_id:
             raise ProtocolError(f"Voucherify's listing goes back from {self.after_id} to {cursor}")
         if cursor == self._kept:
             raise ProtocolError(f"Voucherify's listing goes round in circles: {cursor} comes again")
@@ -98,15 +96,10 @@ class Walk:
             self._kept = cursor
             self._renew_at *= 2
 
-    def _is_behind(self, later: str, earlier: str) -> bool:
-        return later < earlier if self._descending else later > earlier
 
-
-def listing_path(
-    order: Order, limit: int, after_id: str | None, filters: tuple[tuple[str, str], ...] = ()
-) -> str:
+def listing_path(limit: int, after_id: str | None, filters: tuple[tuple[str, str], ...] = ()) -> str:
     """Path and query of one page."""
-    parameters = [("limit", str(limit)), ("order", order)]
+    parameters = [("limit", str(limit)), ("order", "id")]
     if after_id is not None:
         parameters.append(("starting_after_id", after_id))
     return f"{PATH}?{urlencode([*parameters, *filters])}"

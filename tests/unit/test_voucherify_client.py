@@ -103,27 +103,6 @@ async def test_the_entry_behind_which_to_go_on_may_be_gone(at: Kit) -> None:
         assert await ids(client.pages(cursor)) == [entry.id for entry in entries(6)[3:]]
 
 
-async def test_newest_stops_at_an_id(at: Kit) -> None:
-    """Going back from the newest ends before the id that is known, without reading the rest."""
-    at.fake.bin.add(*entries(300))
-    known = entries(300)[249].id
-    async with at.client() as client:
-        found = await ids(client.newest(until_id=known, limit=20))
-    assert found == [entry.id for entry in reversed(entries(300)[250:])]
-    assert len(at.fake.asked) == 3
-
-
-async def test_newest_stops_at_a_time_with_some_slack(at: Kit) -> None:
-    """Entries back to a time come, one whose time is a little out of its id's order among them."""
-    listed = entries(300)
-    listed[180] = listed[180]._replace(created_at=listed[200].created_at)
-    at.fake.bin.add(*listed)
-    async with at.client() as client:
-        found = await ids(client.newest(until_time=parse_time(listed[200].created_at), limit=10))
-    assert found == [listed[number].id for number in [*range(299, 199, -1), 180]]
-    assert len(at.fake.asked) < 30
-
-
 async def test_find_asks_for_many_in_few_requests(at: Kit) -> None:
     """Resources are found by type and id, in requests short enough for any server."""
     at.fake.bin.fill(1600)
