@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from aiokafka import TopicPartition
 
 from consumer.errors import LogUnavailableError
 from consumer.types import Record
@@ -24,7 +25,9 @@ async def test_group_offsets_are_for_show(kafka_broker: KafkaBroker, kafka_topic
         await append_all(producer, map(numbered, range(60)))
     async with member(make_reader(kafka_broker, kafka_topic)) as first:
         await first.until(lambda: len(first.records) == 60)
-        await first.reader.commit_for_display(dict.fromkeys(range(3), 5))
+        member_of_group = first.reader._member
+        assert member_of_group is not None
+        await member_of_group._consumer.commit({TopicPartition(kafka_topic, n): 5 for n in range(3)})
     async with member(make_reader(kafka_broker, kafka_topic)) as second:
         assigned: set[int] = set()
         async with asyncio.timeout(PATIENCE):

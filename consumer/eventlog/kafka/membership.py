@@ -150,14 +150,6 @@ class Membership(ConsumerRebalanceListener):
             return {}
         return {tp.partition: records for tp, records in fetch.result().items()}
 
-    async def commit_for_display(self, positions: dict[int, int]) -> None:
-        """Store ``positions`` as the group's offsets. Raises KafkaError."""
-        if not self._rebalancing:
-            offsets: dict[Any, Any] = {
-                TopicPartition(self._topic, partition): offset for partition, offset in positions.items()
-            }
-            await self._consumer.commit(offsets)
-
     async def leave(self) -> None:
         """Leave the group; with brokers that do not answer it takes until its requests time out.
 

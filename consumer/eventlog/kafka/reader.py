@@ -1,4 +1,4 @@
-"""Reads a Kafka topic as member of a consumer group. Positions are the caller's; the group's are for show."""
+"""Reads a Kafka topic as member of a consumer group. Positions are the caller's; the group keeps none."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -107,18 +107,6 @@ class KafkaReader:
 
     async def bounds(self) -> Mapping[int, Bounds]:
         return await self._probe.bounds()
-
-    async def commit_for_display(self, positions: Mapping[int, int]) -> None:
-        """Show ``positions`` (the next offsets) as the group's to Kafka's own tools. Nothing depends on it:
-        failures do not matter, and it waits for an answer for a second at most.
-        """
-        if self._member is None:
-            return
-        try:
-            async with asyncio.timeout(1.0):
-                await self._member.commit_for_display(dict(positions))
-        except (KafkaError, TimeoutError):
-            pass  # the next time will do
 
     async def stop(self) -> None:
         if (pulse := self._pulse) is not None:
