@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from schemas.records import Headers
 
@@ -49,15 +49,21 @@ Permission: TypeAlias = Literal[
     "products.delete",
 ]
 """Voucherify's own names; SKUs go with the products."""
-READ_PERMISSIONS: Final[tuple[Permission, ...]] = ("vouchers.read", "campaigns.read", "products.read")
-DELETE_PERMISSIONS: Final[Mapping[str, Permission]] = {
+READ_PERMISSION_OF: Final[Mapping[str, Permission]] = {
+    "voucher": "vouchers.read",
+    "campaign": "campaigns.read",
+    "product": "products.read",
+    "sku": "products.read",
+}
+DELETE_PERMISSION_OF: Final[Mapping[str, Permission]] = {
     "voucher": "vouchers.delete",
     "campaign": "campaigns.delete",
     "product": "products.delete",
     "sku": "products.delete",
 }
 """By resource type."""
-ALL_PERMISSIONS: Final[frozenset[Permission]] = frozenset((*READ_PERMISSIONS, *DELETE_PERMISSIONS.values()))
+READ_PERMISSIONS: Final[tuple[Permission, ...]] = tuple(dict.fromkeys(READ_PERMISSION_OF.values()))
+ALL_PERMISSIONS: Final[frozenset[Permission]] = frozenset(get_args(Permission))
 
 DEFAULT_PROJECT: Final = "default"
 """The name of the only project, where the settings have no table of them."""

@@ -16,7 +16,7 @@ from consumer.ops.purge import (
     UnfinishedPurgeError,
     UnknownEntryError,
 )
-from consumer.types import DELETE_PERMISSIONS, Permission
+from consumer.types import DELETE_PERMISSION_OF, Permission
 from consumer.voucherify.errors import (
     ForbiddenError,
     RateLimitedError,
@@ -57,7 +57,7 @@ class Deletion:
 
     async def delete_entry(self, request: Request) -> Response:
         caller = await self._credentials.authenticate(request.headers, scope="trash-bin")
-        if caller.permissions.isdisjoint(DELETE_PERMISSIONS.values()):
+        if caller.permissions.isdisjoint(DELETE_PERMISSION_OF.values()):
             raise ProblemError(missing_permission())
         entry_id = request.path_params["entry_id"]
         try:
@@ -85,8 +85,8 @@ class Deletion:
 
 def _needed(resource_type: str) -> Iterable[Permission]:
     """What deleting such an entry takes; of a type that this version does not know: everything."""
-    known = DELETE_PERMISSIONS.get(resource_type)
-    return DELETE_PERMISSIONS.values() if known is None else (known,)
+    known = DELETE_PERMISSION_OF.get(resource_type)
+    return DELETE_PERMISSION_OF.values() if known is None else (known,)
 
 
 def _problem(error: Exception) -> Problem:

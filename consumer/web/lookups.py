@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from consumer.projection.lookups_base import CodeAsk, Known, LookupReader, ResourceAsk
-from consumer.types import Permission
+from consumer.types import READ_PERMISSION_OF, Permission
 from consumer.web.auth import Authenticates, Caller
 from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
 from consumer.web.errors import ProblemError
@@ -32,13 +32,6 @@ LOOKUPS_PATH: Final = "/mirror/v1/lookups"
 
 _PREFIX: Final = VOUCHER_PATH.partition("{")[0].encode()
 _BODY_SECONDS: Final = 10.0
-READ_BY_TYPE: Final[dict[str, Permission]] = {
-    "voucher": "vouchers.read",
-    "campaign": "campaigns.read",
-    "product": "products.read",
-    "sku": "products.read",
-}
-"""By resource type."""
 _KNOWN: Final = ("campaign_id",)
 
 
@@ -110,4 +103,4 @@ def _ask(caller: Caller, lookup: AnyLookup) -> CodeAsk | ResourceAsk:
 
 
 def _permission(ask: CodeAsk | ResourceAsk) -> Permission:
-    return "vouchers.read" if isinstance(ask, CodeAsk) else READ_BY_TYPE[ask.resource_type]
+    return "vouchers.read" if isinstance(ask, CodeAsk) else READ_PERMISSION_OF[ask.resource_type]

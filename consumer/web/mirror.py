@@ -8,10 +8,9 @@ from starlette.responses import Response
 from consumer.clock import Clock
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.mirror_base import HOUR, MirrorReader
-from consumer.types import READ_PERMISSIONS
+from consumer.types import READ_PERMISSION_OF, READ_PERMISSIONS
 from consumer.web.auth import Authenticates
 from consumer.web.errors import ProblemError
-from consumer.web.lookups import READ_BY_TYPE
 from consumer.web.mirror_answers import entry_view, event_view, events_page, stats_view
 from consumer.web.parameters import Parameters, invalid
 from schemas.errors import resource_not_found
@@ -57,7 +56,7 @@ class Mirror:
         if entry is None:
             raise ProblemError(resource_not_found("bin_entry", entry_id[:_MAX_ID]))
         _, resource_type, resource_id = entry.key
-        caller.require(READ_BY_TYPE[resource_type])
+        caller.require(READ_PERMISSION_OF[resource_type])
         snapshot: EventRow | None = None
         if entry.snapshot_event_id is not None:
             snapshot = await self._reader.event(project, entry.snapshot_event_id)

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.projection.keys import SqlKeyStore
 from consumer.projection.keys_base import Found
-from consumer.types import DELETE_PERMISSIONS, Permission
+from consumer.types import DELETE_PERMISSION_OF, Permission
 from consumer.web.auth import FRESH_SECONDS
 from consumer.web.issued_keys import IssuedKeys
 from schemas.samples import campaign_deleted, voucher_deleted
@@ -140,7 +140,7 @@ async def test_deleting_needs_the_type_s_own(api: Keyed) -> None:
 async def test_deleting_what_is_not_there(api: Keyed) -> None:
     """An unknown id, and another project's: 404 for those who may delete something, 403 for all others."""
     theirs = (await ids(api))["v_theirs"]
-    for permission in set(DELETE_PERMISSIONS.values()):
+    for permission in set(DELETE_PERMISSION_OF.values()):
         headers = await api.create(permission)
         for entry_id in ("tbe_0000000000000000000000", theirs):
             assert await delete(api, entry_id, **headers) == 404
