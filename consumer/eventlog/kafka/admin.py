@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from consumer.errors import StopError
 from consumer.eventlog.base import LogInfo
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.probe import Probe
@@ -12,6 +11,7 @@ from consumer.eventlog.kafka.topic import (
     admin_client,
     make_topic,
     no_such_topic,
+    replica_problems,
     topic_state,
 )
 
@@ -58,22 +58,14 @@ class KafkaLogAdmin:
         max_message_bytes: int,
         allow_single_replica: bool,
     ) -> TopicCreation:
-        """Make the topic, unless it is there. Returns when every broker asked knows it.
-
-        Raises:
-            LogUnavailableError: no answer in time.
-            StopError: the cluster refuses (too few brokers, no permission), or one replica is not allowed.
-
-        """
-        if replication_factor < 2 and not allow_single_replica:  # noqa: PLR2004 - a copy beside the first
-            raise StopError(SINGLE_REPLICA)
+        """As ``make_topic``."""
         configs = {
             **_KEPT,
             "min.insync.replicas": str(min_insync_replicas),
             "max.message.bytes": str(max_message_bytes),
         }
         asked = TopicState(partitions, replication_factor, configs)
-        return await make_topic(self._connection, asked)
+        return await make_topic(self._connection, asked, allow_single_replica=allow_single_replica)
 
     async def check_topic(self, *, max_body_bytes: int, allow_single_replica: bool) -> list[str]:
         """What is wrong with the topic, one sentence each; empty when it may be used.
@@ -93,12 +85,6 @@ class KafkaLogAdmin:
         await self._probe.close()
 
 
-SINGLE_REPLICA: Final = (
-    "one replica loses what was acknowledged when a broker's disk dies; use replication factor 3, or allow "
-    "it by KAFKA_ALLOW_SINGLE_REPLICA"
-)
-
-
 def _size_problems(state: TopicState, max_body_bytes: int) -> list[str]:
     limit, needed = int(state.configs.get("max.message.bytes", 0)), 2 * max_body_bytes
     if limit >= needed:
@@ -113,20 +99,3 @@ def _retention_problems(state: TopicState) -> list[str]:
         for name, value in _KEPT.items()
         if state.configs.get(name) != value
     ]
-
-
-def replica_problems(state: TopicState) -> list[str]:
-    problems = []
-    if state.replication_factor < 2:  # noqa: PLR2004 - a copy beside the first
-        problems.append(f"replication factor is {state.replication_factor}: {SINGLE_REPLICA}")
-    in_sync = int(state.configs.get("min.insync.replicas", 1))
-    if in_sync < 2:  # noqa: PLR2004 - as above
-        problems.append(
-            f"min.insync.replicas is {in_sync}: an acknowledged record may be on one disk only; set it to 2"
-        )
-    elif in_sync >= state.replication_factor:
-        problems.append(
-            f"min.insync.replicas is {in_sync} of {state.replication_factor} replicas: the first broker that "
-            "is away stops all writing; use one less"
-        )
-    return problems

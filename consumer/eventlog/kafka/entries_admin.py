@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from consumer.errors import StopError
-from consumer.eventlog.kafka.admin import SINGLE_REPLICA, replica_problems
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.topic import (
     TopicCreation,
@@ -11,6 +9,7 @@ from consumer.eventlog.kafka.topic import (
     admin_client,
     make_topic,
     no_such_topic,
+    replica_problems,
     topic_state,
 )
 
@@ -33,17 +32,10 @@ class EntriesTopicAdmin:
         min_insync_replicas: int,
         allow_single_replica: bool,
     ) -> TopicCreation:
-        """Make the topic, unless it is there.
-
-        Raises:
-            LogUnavailableError: no answer in time.
-            StopError: the cluster refuses, or one replica is not allowed.
-
-        """
-        if replication_factor < 2 and not allow_single_replica:  # noqa: PLR2004 - a copy beside the first
-            raise StopError(SINGLE_REPLICA)
+        """As ``make_topic``."""
         configs = {**_MADE_WITH, "min.insync.replicas": str(min_insync_replicas)}
-        return await make_topic(self._connection, TopicState(partitions, replication_factor, configs))
+        asked = TopicState(partitions, replication_factor, configs)
+        return await make_topic(self._connection, asked, allow_single_replica=allow_single_replica)
 
     async def check(self, *, allow_single_replica: bool) -> list[str]:
         """What is wrong with the topic, one sentence each; empty when it may be used.

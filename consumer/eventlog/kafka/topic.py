@@ -23,6 +23,12 @@ _VISIBLE_PAUSE: Final = 0.1
 _ONE_BROKER: Final = (
     " On a single broker, for a trial, set KAFKA_ALLOW_SINGLE_REPLICA=true and KAFKA_REPLICATION_FACTOR=1."
 )
+_COPIES: Final = 2
+"""On so many disks a record has to be before it is acknowledged."""
+_SINGLE_REPLICA: Final = (
+    "one replica loses what was acknowledged when a broker's disk dies; use replication factor 3, or allow "
+    "it by KAFKA_ALLOW_SINGLE_REPLICA"
+)
 
 
 class TopicState(NamedTuple):
@@ -59,14 +65,18 @@ async def admin_client(
         await client.close()
 
 
-async def make_topic(connection: KafkaConnection, asked: TopicState) -> TopicCreation:
+async def make_topic(
+    connection: KafkaConnection, asked: TopicState, *, allow_single_replica: bool
+) -> TopicCreation:
     """Make the topic, unless it is there. Returns when every broker asked knows it.
 
     Raises:
         LogUnavailableError: no answer in time.
-        StopError: the cluster refuses (too few brokers, no permission).
+        StopError: the cluster refuses (too few brokers, no permission), or one replica is not allowed.
 
     """
+    if asked.replication_factor < _COPIES and not allow_single_replica:
+        raise StopError(_SINGLE_REPLICA)
     topic = NewTopic(
         connection.topic, asked.partitions, asked.replication_factor, topic_configs=dict(asked.configs)
     )
@@ -127,3 +137,21 @@ async def _configs(client: AIOKafkaAdminClient, name: str) -> dict[str, str]:
                 raise for_code(code)(message)
             configs |= {entry[0]: entry[1] for entry in entries if entry[1] is not None}
     return configs
+
+
+def replica_problems(state: TopicState) -> list[str]:
+    """What would lose records with one disk, or stop all writing with one broker."""
+    problems = []
+    if state.replication_factor < _COPIES:
+        problems.append(f"replication factor is {state.replication_factor}: {_SINGLE_REPLICA}")
+    in_sync = int(state.configs.get("min.insync.replicas", 1))
+    if in_sync < _COPIES:
+        problems.append(
+            f"min.insync.replicas is {in_sync}: an acknowledged record may be on one disk only; set it to 2"
+        )
+    elif in_sync >= state.replication_factor:
+        problems.append(
+            f"min.insync.replicas is {in_sync} of {state.replication_factor} replicas: the first broker that "
+            "is away stops all writing; use one less"
+        )
+    return problems
