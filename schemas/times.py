@@ -10,6 +10,11 @@ from typing import Final, TypeAlias
 Micros: TypeAlias = int
 """Microseconds since the Unix epoch, UTC."""
 
+SECOND: Final[Micros] = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -43,7 +48,7 @@ def format_time(moment: Micros) -> str:
 
     For moments of the years 1 to 9999, as ``parse_time`` returns them.
     """
-    second, micros = divmod(moment, 1_000_000)
+    second, micros = divmod(moment, SECOND)
     return f"{_second(second)}.{micros // 1000:03}Z"
 
 

@@ -18,7 +18,7 @@ from handlers.changes import Entry
 from schemas.ids import record_key
 from schemas.own_events import EntryPurged, OwnRecord, record_of
 from schemas.records import own_headers
-from schemas.times import Micros
+from schemas.times import MINUTE, Micros
 
 Deletes: TypeAlias = Literal["refuse", "forward", "local"]
 """What becomes of a wish to delete for good. local: without asking Voucherify."""
@@ -26,7 +26,7 @@ Deletes: TypeAlias = Literal["refuse", "forward", "local"]
 WAIT_SECONDS: Final = 2.0
 """How long an answer waits for the bin to show it."""
 _LOOK_SECONDS: Final = 0.05
-_GRACE: Final[Micros] = 60_000_000
+_GRACE: Final[Micros] = MINUTE
 """How old a deletion has to be before its absence from Voucherify's bin means that it is gone."""
 
 

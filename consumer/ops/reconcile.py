@@ -20,9 +20,9 @@ from consumer.projection.control_base import AuditResult
 from consumer.projection.held_lease import HeldLease
 from consumer.projection.reconciling import Known, Lease, Mode, Run
 from consumer.voucherify.errors import ProtocolError
-from schemas.times import Micros
+from schemas.times import DAY, SECOND, Micros
 
-RESUMABLE: Final[Micros] = 7 * 86_400 * 1_000_000
+RESUMABLE: Final[Micros] = 7 * DAY
 """How old a run may be to be taken up again."""
 _AUDIT_SECONDS: Final = 5.0
 
@@ -136,7 +136,7 @@ class Reconciler:
         self._tools.metrics.reconcile_runs.labels(self._project, report.outcome).inc()
         if report.outcome == "done" and report.mode != "report":
             done = self._tools.metrics.reconcile_done.labels(self._project, report.mode)
-            done.set(self._tools.clock.now() / 1_000_000)
+            done.set(self._tools.clock.now() / SECOND)
         if report.outcome == "stopped":
             self._tools.log.warning("reconcile_ended", **report.as_dict())
         else:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from consumer.clock import Clock
 from consumer.voucherify.paging import Page
-from schemas.times import Micros
+from schemas.times import MINUTE, Micros
 from schemas.voucherify_bin import BinEntry
 
 PORTION: Final = 10
@@ -15,7 +15,7 @@ PORTION: Final = 10
 _SECONDS: Final = 10.0
 """After so long a portion is compared with the pages that it has: under a rate limit each is dear."""
 _ID: Final = re.compile(r"tbe_([0-9a-f]{18})")
-OVERLAP: Final[Micros] = 600_000_000
+OVERLAP: Final[Micros] = 10 * MINUTE
 """How far an incremental run goes back: an entry may become visible after others with greater ids."""
 
 

@@ -18,12 +18,12 @@ from consumer.ops.reconcile_lease import BusyError
 from consumer.ops.reconcile_webhook import ProjectReconciliation, reconciliation
 from consumer.projection.reconciling import Known, Mode, ReconcileStore, Run
 from consumer.waiting import stopped_within
+from schemas.times import SECOND
 
 _LOOK_SECONDS: Final = 30.0
 """Between two looks at what is due, at most."""
 _RETRY_SECONDS: Final = 60.0
 _FULL_RETRY_SECONDS: Final = 900.0
-_MICROS: Final = 1_000_000
 
 
 def due(known: Known, full: Run | None, *, every: float, full_every: float) -> Mode | None:
@@ -45,7 +45,7 @@ def due(known: Known, full: Run | None, *, every: float, full_every: float) -> M
 
 
 def _over(moment: int | None, seconds: float, known: Known) -> bool:
-    return moment is None or known.now - moment >= seconds * _MICROS
+    return moment is None or known.now - moment >= seconds * SECOND
 
 
 class Schedule:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from consumer.projection.reconciling import MOST_MISSED, Known, Missed, ReconcileStore
-from schemas.times import Micros, format_time
+from schemas.times import DAY, HOUR, Micros, format_time
 
-GRACE: Final[Micros] = 3_600_000_000
+GRACE: Final[Micros] = HOUR
 """A delivery may be late: Voucherify's first retries take so long."""
-WINDOW: Final[Micros] = 86_400_000_000
+WINDOW: Final[Micros] = DAY
 """What is older was told of before."""
 
 ENABLE: Final = (

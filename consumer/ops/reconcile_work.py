@@ -20,12 +20,12 @@ from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, Rec
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
 from consumer.voucherify.paging import MAX_LIMIT
-from schemas.times import Micros
+from schemas.times import MINUTE, Micros
 from schemas.voucherify_bin import BinEntry
 
 _T = TypeVar("_T")
 
-YOUNG: Final[Micros] = 600_000_000
+YOUNG: Final[Micros] = 10 * MINUTE
 """Entries younger than this are never taken for gone: Voucherify's listing may not show them yet."""
 SHARE: Final = 0.05
 _TURN: Final = 100

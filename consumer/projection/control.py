@@ -13,6 +13,7 @@ from consumer.projection.control_tables import audit, worker_pauses, worker_stop
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.inserts import insert_into
 from schemas.text import is_storable
+from schemas.times import SECOND
 
 
 class SqlAudit:
@@ -134,7 +135,7 @@ class SqlWorkerControl:
         columns = (table.worker, table.stopped_at, table.reason, DatabaseNow() - table.seen_at)
         query = select(*columns).where(table.consumer == self._consumer).order_by(table.worker)
         stops = [
-            WorkerStop(worker, stopped_at, reason, max(0.0, ago / 1_000_000))
+            WorkerStop(worker, stopped_at, reason, max(0.0, ago / SECOND))
             for worker, stopped_at, reason, ago in connection.execute(query)
         ]
         return WorkerState(self._pause(connection), stops)

@@ -14,10 +14,9 @@ from consumer.projection.keys_base import ApiKey, Found, KnownKey, KnownToken, N
 from consumer.types import ALL_PERMISSIONS, Permission
 from schemas.oauth import SCOPES
 from schemas.text import is_storable
-from schemas.times import Micros
+from schemas.times import SECOND, Micros
 
 _T = TypeVar("_T")
-_SECOND: Final[Micros] = 1_000_000
 _SHOWN: Final = tuple(api_keys.c[name] for name in ApiKey._fields)
 
 
@@ -50,7 +49,7 @@ class SqlKeyStore:
         table = access_tokens.c
         living = select(func.count()).where(table.app_id == token.app_id, table.expires_at > DatabaseNow())
         values = {**token._asdict(), "scopes": " ".join(token.scopes)}
-        new = insert(access_tokens).values(**values, expires_at=DatabaseNow() + seconds * _SECOND)
+        new = insert(access_tokens).values(**values, expires_at=DatabaseNow() + seconds * SECOND)
 
         def work(connection: Connection) -> Micros | None:
             connection.execute(delete(access_tokens).where(table.expires_at <= DatabaseNow()))
@@ -63,7 +62,7 @@ class SqlKeyStore:
 
     async def note_use(self, app_ids: Collection[str], *, every: int) -> None:
         table = api_keys.c
-        earlier = or_(table.last_used_at.is_(None), table.last_used_at <= DatabaseNow() - every * _SECOND)
+        earlier = or_(table.last_used_at.is_(None), table.last_used_at <= DatabaseNow() - every * SECOND)
         noted = update(api_keys).where(table.app_id.in_(sorted(app_ids)), earlier)
         noted = noted.values(last_used_at=DatabaseNow())
         await self._connections.write(lambda connection: connection.execute(noted))
@@ -128,7 +127,7 @@ def _tokens(connection: Connection, digests: Collection[bytes]) -> dict[bytes, K
             row.app_id,
             bytes(row.proof),
             frozenset(scope for scope in SCOPES if scope in row.scopes.split(" ")),
-            row.left / _SECOND,
+            row.left / SECOND,
         )
         for row in connection.execute(query)
     }

@@ -5,8 +5,7 @@ from sqlalchemy import Connection, or_, select, update
 from consumer.projection.control_tables import leases
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.inserts import insert_into
-
-_MICROS = 1_000_000
+from schemas.times import SECOND
 
 
 def take(connection: Connection, name: str, owner: str, seconds: float) -> int | str:
@@ -18,7 +17,7 @@ def take(connection: Connection, name: str, owner: str, seconds: float) -> int |
     epoch = connection.scalar(
         update(leases)
         .where(leases.c.name == name, free)
-        .values(owner=owner, epoch=leases.c.epoch + 1, until=DatabaseNow() + round(seconds * _MICROS))
+        .values(owner=owner, epoch=leases.c.epoch + 1, until=DatabaseNow() + round(seconds * SECOND))
         .returning(leases.c.epoch)
     )
     if epoch is not None:
@@ -28,7 +27,7 @@ def take(connection: Connection, name: str, owner: str, seconds: float) -> int |
 
 def keep(connection: Connection, name: str, epoch: int, seconds: float | None) -> bool:
     """Hold the lease's row until the transaction ends, and extend it. False: it is another's by now."""
-    until = leases.c.until if seconds is None else DatabaseNow() + round(seconds * _MICROS)
+    until = leases.c.until if seconds is None else DatabaseNow() + round(seconds * SECOND)
     mine = (leases.c.name == name, leases.c.epoch == epoch, leases.c.until > 0)
     return connection.execute(update(leases).where(*mine).values(until=until)).rowcount == 1
 

@@ -18,12 +18,12 @@ from sqlalchemy import (
 from consumer.projection import statements
 from consumer.projection.base import CONSUMER, EventQuery
 from consumer.projection.database_time import DatabaseNow
-from consumer.projection.mirror_base import HOUR, EventPage, PartitionReach, Stats
+from consumer.projection.mirror_base import EventPage, PartitionReach, Stats
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.rows import event_of
 from consumer.projection.tables import TROUBLED, checkpoints, counts, events
 from schemas.text import is_storable
-from schemas.times import Micros
+from schemas.times import HOUR, Micros
 
 _FAR: Final = 20_000
 """How many events a page looks at: an index for each filter would cost the worker on every event, and without

@@ -1,12 +1,10 @@
 """The contract of what only the mirror tells: pages of the event log, and numbers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from consumer.projection.base import EventQuery, EventRow
 from schemas.times import Micros
-
-HOUR: Final[Micros] = 3_600_000_000
 
 
 class EventPage(NamedTuple):

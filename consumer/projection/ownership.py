@@ -11,6 +11,7 @@ from consumer.projection.database_time import DatabaseNow
 from consumer.projection.generations import name_generation
 from consumer.projection.inserts import insert_into
 from consumer.projection.tables import checkpoints
+from schemas.times import SECOND
 
 _table = checkpoints.c
 
@@ -180,4 +181,4 @@ def _row(owner: Owner, log_id: str, partition: int) -> ColumnElement[bool]:
 
 
 def _micros(seconds: float) -> int:
-    return round(seconds * 1_000_000)
+    return round(seconds * SECOND)

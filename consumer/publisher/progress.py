@@ -7,6 +7,7 @@ from consumer.clock import Clock
 from consumer.errors import FencedError, ProjectionUnavailableError, StopError, TransientError
 from consumer.log import Logger
 from consumer.metrics import Metrics
+from schemas.times import SECOND
 
 Doing: TypeAlias = Literal["starting", "standby", "waiting", "everything", "publishing", "stopped"]
 """waiting: for the projection to have caught up with the log. everything: publishes all entries anew."""
@@ -65,7 +66,7 @@ class Progress:
         """Everything applied to the projection is in the topic."""
         self._trouble = None
         self._complete_at = self._clock.monotonic()
-        self._metrics.entries_topic_complete.set(self._clock.now() / 1_000_000)
+        self._metrics.entries_topic_complete.set(self._clock.now() / SECOND)
         self._trouble = None
 
     def failed(self, error: TransientError | FencedError) -> None:

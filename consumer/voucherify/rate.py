@@ -6,12 +6,12 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from consumer.clock import Clock
+from schemas.times import SECOND
 
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 _LONGEST: Final = 24 * HOUR
 """A wait beyond this is a wrong header, not a limit."""
-_MICROS: Final = 1_000_000
 _MAX_DIGITS: Final = 18
 
 
@@ -87,7 +87,7 @@ class RateLimit:
         try:
             return parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, ValueError, OverflowError):
-            return self._clock.now() / _MICROS
+            return self._clock.now() / SECOND
 
 
 def _number(text: str | None) -> int | None:

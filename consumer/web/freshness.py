@@ -24,7 +24,7 @@ from consumer.web.event_ids import event_of_header
 from schemas.errors import invalid_header, stale_projection
 from schemas.oauth import Scope
 from schemas.text import MAX_TEXT
-from schemas.times import Micros
+from schemas.times import SECOND, Micros
 
 MIN_EVENT: Final = b"binmirror-min-event"
 MAX_AGE: Final = b"binmirror-max-age"
@@ -177,12 +177,12 @@ class Freshness:
             self._failure = error
             return
         self._failure, self._looked = None, True
-        whole_at = None if found.age is None else before - found.age / 1_000_000
+        whole_at = None if found.age is None else before - found.age / SECOND
         if whole_at is not None and self._whole_at is not None and found.seen == self._seen:
             # Nothing new is known: should the database's clock be set back, nothing gets younger.
             whole_at = min(whole_at, self._whole_at)
         self._whole_at, self._seen = whole_at, found.seen
-        self._metrics.projection_age.set(float("inf") if found.age is None else found.age / 1_000_000)
+        self._metrics.projection_age.set(float("inf") if found.age is None else found.age / SECOND)
         satisfied = [
             *(waiting for waiting, key in self._events.items() if key in found.present),
             *(waiting for waiting, asked in self._ages.items() if self._is_within(*asked)),

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from consumer.clock import Clock
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
-from consumer.projection.mirror_base import HOUR, MirrorReader
+from consumer.projection.mirror_base import MirrorReader
 from consumer.types import READ_PERMISSION_OF, READ_PERMISSIONS
 from consumer.web.auth import Authenticates
 from consumer.web.errors import ProblemError
@@ -16,6 +16,7 @@ from consumer.web.parameters import Parameters, invalid
 from schemas.errors import resource_not_found
 from schemas.events import EVENT_STATUSES, RESOURCE_TYPES
 from schemas.mirror import decode_place
+from schemas.times import DAY
 
 EVENT_FILTERS: Final = (
     "status",
@@ -90,8 +91,7 @@ class Mirror:
         parameters = Parameters(request.scope["query_string"], ("days",))
         days = parameters.number("days", 7, least=1, most=MAX_DAYS)
         now = self._clock.now()
-        day = 24 * HOUR
-        since = now // day * day - (days - 1) * day
+        since = now // DAY * DAY - (days - 1) * DAY
         found = await self._mirror.stats(caller.project.name, since, now + 1)
         return _json(stats_view(found, now, since, _HOURS))
 

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, Final
 
 from consumer.projection.base import EventRow
-from consumer.projection.mirror_base import HOUR, EventPage, Stats
+from consumer.projection.mirror_base import EventPage, Stats
 from handlers.changes import Entry
 from schemas.mirror import (
     EntryView,
@@ -21,7 +21,7 @@ from schemas.mirror import (
     encode_place,
 )
 from schemas.snapshots import read_snapshot, readable
-from schemas.times import Micros, format_time
+from schemas.times import DAY, HOUR, SECOND, Micros, format_time
 from schemas.trash_bin import render_entry
 
 
@@ -62,9 +62,8 @@ def entry_view(entry: Entry, snapshot: EventRow | None, history: EventPage) -> E
 def stats_view(stats: Stats, now: Micros, since: Micros, hours: int) -> StatsView:
     """``since`` is the start of a day; of the hours the newest ``hours`` are shown."""
     days: Counter[Micros] = Counter()
-    day = 24 * HOUR
     for hour, number in stats.received.items():
-        days[hour // day * day] += number
+        days[hour // DAY * DAY] += number
     this_hour = now // HOUR * HOUR
     first = max(since, this_hour - (hours - 1) * HOUR)
     return StatsView(
@@ -83,7 +82,7 @@ def stats_view(stats: Stats, now: Micros, since: Micros, hours: int) -> StatsVie
             for hour in range(first, this_hour + 1, HOUR)
         ],
         per_day=[
-            PeriodCount(start=format_time(each), count=days[each]) for each in range(since, now + 1, day)
+            PeriodCount(start=format_time(each), count=days[each]) for each in range(since, now + 1, DAY)
         ],
         failures=[FailureCount(failure_code=code, count=n) for code, n in sorted(stats.failures.items())],
         partitions=[
@@ -91,7 +90,7 @@ def stats_view(stats: Stats, now: Micros, since: Micros, hours: int) -> StatsVie
                 partition=reach.partition,
                 next_offset=reach.next_offset,
                 caught_up_at=None if reach.caught_up_at is None else format_time(reach.caught_up_at),
-                behind_seconds=None if reach.behind is None else max(0, reach.behind) / 1_000_000,
+                behind_seconds=None if reach.behind is None else max(0, reach.behind) / SECOND,
             )
             for reach in stats.partitions
         ],

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from consumer.metrics import Metrics
 from consumer.types import DEFAULT_PROJECT, Project
 from consumer.web.signature import key_of
-from schemas.times import Micros
+from schemas.times import SECOND, Micros
 
 PREFIX: Final = "/webhooks/voucherify"
 NOBODY: Final = "(unknown)"
@@ -54,7 +54,7 @@ class Inlet:
         first, self._last_delivery = self._last_delivery is None, moment
         if first:
             # Read when somebody looks: setting the gauge would cost each delivery as much as counting it.
-            self._gauge.labels(self.name).set_function(lambda: (self._last_delivery or 0) / 1_000_000)
+            self._gauge.labels(self.name).set_function(lambda: (self._last_delivery or 0) / SECOND)
 
     def wants(self, event_type: str) -> bool:
         """Whether events of this type are stored. One without a known type is: it may be anything."""

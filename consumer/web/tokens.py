@@ -37,6 +37,7 @@ from schemas.oauth import (
     refused_token,
     scopes_of,
 )
+from schemas.times import SECOND
 
 _UNKNOWN_CLIENT: Final = "the client is unknown, or its secret is wrong"
 _TWO_CLIENTS: Final = "client_id names another client than the one that the request is authenticated as"
@@ -103,7 +104,7 @@ class TokenEndpoint:
         return TokenBody(
             access_token=bearer,
             client_id=key.app_id,
-            expires_at=expires_at // 1_000_000,
+            expires_at=expires_at // SECOND,
             scope=" ".join(scopes),
         )
 

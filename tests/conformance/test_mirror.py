@@ -8,9 +8,9 @@ from sqlalchemy import text
 from consumer.projection.base import EventQuery, EventRow
 from consumer.projection.engines import open_engine
 from consumer.projection.mirror import SqlMirror, _horizon
-from consumer.projection.mirror_base import HOUR
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.store import SqlProjectionWriter
+from schemas.times import HOUR
 from tests.projection_kit import MOMENT, Feed, Said
 
 SOME = [
