@@ -1,6 +1,7 @@
 """Pieces of SQL with the values that stand in them.
 
-The listing's statements are texts: built of SQLAlchemy's objects they took longer to build than to answer.
+The listing's statements are texts: built of SQLAlchemy's objects they took longer to build than to answer. A
+text is made of this package's own words alone; what comes from outside is a value. A property holds that.
 """
 
 from collections.abc import Iterable, Sequence

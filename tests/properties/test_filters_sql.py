@@ -7,10 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumer.projection.engines import Kind
+from consumer.projection.filters import condition_of
+from consumer.projection.pages import Pages
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
 from consumer.projection.substring_index import set_substring_index
 from handlers.changes import Entry
+from schemas.events import RESOURCE_TYPES
 from schemas.trash_bin import BinQuery, Condition, FilterKey, Filters, Junction, Operator, Order
 from tests.filter_model import matches
 from tests.projection_kit import Feed, Said
@@ -73,6 +77,33 @@ def values_of(entry: Entry) -> dict[FilterKey, str]:
         "resource_id": entry.key.resource_id,
         "resource_name": entry.fields.resource_name,
     }
+
+
+@given(
+    wanted=filters(["a", "voucher"]),
+    indexed=st.sampled_from([(), KEYS]),
+    order=st.sampled_from(get_args(Order)),
+)
+def test_no_value_stands_in_a_statement(
+    wanted: Filters, indexed: tuple[FilterKey, ...], order: Order
+) -> None:
+    """Whatever a client sends is a parameter: a statement's text is made of our own words alone."""
+    mark = "☃"
+    marked = tuple(
+        (key, tuple(each._replace(values=tuple(text + mark for text in each.values)) for each in conditions))
+        for key, conditions in wanted.conditions
+    )
+    wanted = wanted._replace(conditions=marked)
+    kinds: tuple[Kind, ...] = ("sqlite", "postgresql")
+    for kind in kinds:
+        pages = Pages(mark, kind, 10, backwards=order == "-id", after=(mark, mark, mark))
+        statements = [pages.in_order(RESOURCE_TYPES, condition_of(wanted, kind), until=mark)]
+        for _, conditions in marked:
+            statements += pages.beyond(mark).of_group(RESOURCE_TYPES, conditions, indexed)
+            statements += pages.of_group(RESOURCE_TYPES, conditions, indexed)
+        for statement in statements:
+            assert mark not in statement.text
+            assert statement.text.count("?") == len(statement.values)
 
 
 @pytest.fixture(params=[(), KEYS], ids=["", "parts indexed"])
