@@ -52,9 +52,9 @@ async def test_revoking_a_key_ends_its_tokens(api: Keyed) -> None:
     assert (await api.post(GRANT, **key)).status_code == 401
 
 
-async def test_another_secret_in_the_settings_ends_tokens(bin_file: Path, tmp_path: Path) -> None:
+async def test_another_secret_in_the_settings_ends_tokens(bin_of_two: Path, tmp_path: Path) -> None:
     """When the settings' key gets another secret, or goes, the tokens of the former one are worth nothing."""
-    copy(bin_file, tmp_path / "bin.db")
+    copy(bin_of_two, tmp_path / "bin.db")
     address = f"sqlite:///{tmp_path}/bin.db"
     async with keyed(address) as before:
         token = await before.bearer(CREDENTIALS)

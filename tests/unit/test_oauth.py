@@ -71,10 +71,10 @@ async def test_ways_to_say_who(api: Keyed, body: str, headers: dict[str, str]) -
     assert (await api.post(body, **headers)).status_code == 200
 
 
-async def test_secrets_of_any_kind(bin_file: Path, tmp_path: Path) -> None:
+async def test_secrets_of_any_kind(bin_of_two: Path, tmp_path: Path) -> None:
     """A secret with what forms encode is understood by Basic as encoded, as it is, and in the body."""
     secret = "a+b c%41:&=é"
-    copy(bin_file, tmp_path / "bin.db")
+    copy(bin_of_two, tmp_path / "bin.db")
     project = replace(PROJECT, api_app_token=secret.encode())
     async with keyed(f"sqlite:///{tmp_path}/bin.db", projects=[project]) as api:
         for headers in (basic("app-id", quote_plus(secret)), basic("app-id", secret)):
