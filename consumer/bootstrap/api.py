@@ -33,6 +33,8 @@ from consumer.web.freshness import Freshness
 
 _FIRST_RETRY: Final = 0.2
 _LONGEST_RETRY: Final = 5.0
+_CATCHING_UP: Final = 2
+"""Of the threads that read, for followers behind the feed: should all begin anew at once, lookups go on."""
 
 
 def make_api(
@@ -63,14 +65,14 @@ def make_api(
     tasks.start("freshness", freshness.run(stop))
     keys = make_issued_keys(settings, pool, writer, resources, clock=clock)
     tasks.start("api keys", keys.run(stop))
-    feed = ChangeFeed(changes := SqlChanges(pool), log=log)
+    feed = ChangeFeed(SqlChanges(pool), log=log)
     tasks.start("changes", feed.run(stop))
     rules = StreamRules(
         most=settings.streams_max,
         heartbeat=settings.stream_heartbeat,
         write_timeout=settings.stream_write_timeout,
     )
-    following = Following(changes, feed, rules, metrics)
+    following = Following(SqlChanges(pool, at_once=_CATCHING_UP), feed, rules, metrics)
     api = Api(
         reader=reader,
         freshness=freshness,

@@ -1,6 +1,8 @@
 """What changed since, on SQLite and PostgreSQL. See ``changes_base`` for the contract."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial as bound
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -44,13 +46,25 @@ class _Reached(NamedTuple):
 class SqlChanges:
     """See ``Changes``. The pool belongs to whoever gives it."""
 
-    def __init__(self, pool: ReadPool, *, consumer: str = CONSUMER, generation: int = GENERATION) -> None:
+    def __init__(
+        self,
+        pool: ReadPool,
+        *,
+        consumer: str = CONSUMER,
+        generation: int = GENERATION,
+        at_once: int | None = None,
+    ) -> None:
+        """``at_once``: so many of the pool's threads may read changes; None: all of them."""
+        self._turn: AbstractAsyncContextManager[object] = (
+            nullcontext() if at_once is None else asyncio.Semaphore(at_once)
+        )
         self._pool = pool
         self._consumer = consumer
         self._generation = generation
 
     async def changes(self, project: str | None, after: Cursor | None, limit: int) -> ChangesPage:
-        return await self._pool.read(bound(self._page, project, after or BEGINNING, limit))
+        async with self._turn:
+            return await self._pool.read(bound(self._page, project, after or BEGINNING, limit))
 
     async def now(self) -> Cursor:
         return await self._pool.read(self._now)

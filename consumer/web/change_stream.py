@@ -19,10 +19,12 @@ from consumer.web.change_feed import ChangeFeed, FeedPage, Subscription
 from consumer.web.change_texts import page_text
 from consumer.web.cursors import cursor_text
 from consumer.web.errors import ProblemError
-from consumer.web.protocol import abort
+from consumer.web.protocol import abort, give_up
 from schemas.errors import ErrorBody, cursor_expired, service_unavailable
 
 _PAGE: Final = 500
+_GONE_SECONDS: Final = 60.0
+"""Without an acknowledgement, at least: a reader that is there and slow is noticed sooner by our own time."""
 _START: Final = b": changes of the bin\nretry: 2000\n\n"
 _HEADERS: Final = {"content-type": "text/event-stream", "x-accel-buffering": "no"}
 
@@ -79,6 +81,7 @@ class ChangeStream(Response):
         if scope["method"] == "HEAD":
             await self._begin(send, more=False)
             return
+        give_up(receive, max(_GONE_SECONDS, 2 * self._rules.write_timeout))
         async with self._feed.subscribe(self._project) as subscription:
             self._metrics.streams.inc()
             watching = asyncio.create_task(self._watch(receive, subscription), name="stream reader")

@@ -10,6 +10,10 @@ What it does is what uvicorn does. It differs in four things, each a part of wha
 """
 
 import asyncio
+import math
+import socket
+import sys
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
@@ -178,6 +182,18 @@ def abort(receive: Receive) -> None:
     cycle = getattr(receive, "__self__", None)
     if isinstance(cycle, RequestResponseCycle):
         cycle.transport.abort()
+
+
+def give_up(receive: Receive, seconds: float) -> None:
+    """Drop the connection whose request ``receive`` reads once its peer acknowledges nothing for so long.
+
+    Else the system goes on trying for a quarter of an hour. Only Linux can do it.
+    """
+    cycle = getattr(receive, "__self__", None)
+    if sys.platform == "linux" and isinstance(cycle, RequestResponseCycle):
+        connection = cycle.transport.get_extra_info("socket")
+        with suppress(OSError):  # the client may be gone already
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds * 1000))
 
 
 async def _run(cycle: RequestResponseCycle, app: ASGI3Application, tasks: set[asyncio.Task[None]]) -> None:

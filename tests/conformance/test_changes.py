@@ -1,5 +1,6 @@
 """The contract of "what changed since", on SQLite and PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -185,3 +186,17 @@ async def test_the_page_is_found_by_its_index(store: SqlProjectionWriter, addres
         plan = "\n".join(map(str, connection.execute(text(f"{word} {asked}"))))
     database.engine.dispose()
     assert "bin_entries_changed" in plan
+
+
+async def test_who_catches_up_leaves_threads_to_others(address: str, store: SqlProjectionWriter) -> None:
+    """However many followers read at once, another reading does not wait for all of them."""
+    pool = ReadPool(address, readers=2)
+    await pool.start()
+    changes = SqlChanges(pool, at_once=1)
+    await (await Feed.of(store)).push(*(Said(f"e{n}", resource_id=f"v{n}") for n in range(50)))
+    reading = [asyncio.create_task(changes.changes("p", None, 50)) for _ in range(40)]
+    await asyncio.sleep(0)  # so that they all have asked
+    assert await pool.read(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    assert sum(task.done() for task in reading) < len(reading) / 2
+    assert all(len(page.changes) == 50 for page in await asyncio.gather(*reading))
+    await pool.stop()

@@ -1,13 +1,14 @@
 """uvicorn's protocol with less work: every answer arrives whole and in order, idle connections end."""
 
 import asyncio
+import socket
 from functools import partial
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from consumer.bootstrap.server import bind, create_server
-from consumer.web.protocol import LeanProtocol
+from consumer.web.protocol import LeanProtocol, give_up
 from tests.unit.webkit import exchange, until
 
 CHUNK: Final = b"x" * 100_000
@@ -135,6 +136,26 @@ async def test_client_gone_before_the_write() -> None:
     await until(lambda: not protocol.tasks)
     assert transport.written == []
     assert protocol.cycle.response_complete
+
+
+async def test_gives_up_on_a_peer_that_is_gone_without_a_word() -> None:
+    """Where the system can, an answer bounds how long its connection waits for an acknowledgement."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        give_up(receive, 1.5)
+        connection = receive.__self__.transport.get_extra_info("socket")  # type: ignore[attr-defined]  # the cycle's
+        limits.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        await app(scope, receive, send)
+
+    limits: list[int] = []
+    listener = bind("127.0.0.1", 0)
+    server = create_server(limited, shutdown_deadline=5)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="server")
+    await until(lambda: server.started)
+    await exchange(listener.getsockname()[1], b"GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    server.should_exit = True
+    await task
+    assert limits == [1500]
 
 
 async def test_over_a_socket() -> None:
