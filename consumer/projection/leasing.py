@@ -1,9 +1,9 @@
 """Leases by name in the projection's database: one process at a time. Statements."""
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, not_, or_, select, update
 
 from consumer.projection.control_tables import leases
-from consumer.projection.database_time import DatabaseNow
+from consumer.projection.database_time import DatabaseNow, holds
 from consumer.projection.inserts import insert_into
 from schemas.times import SECOND
 
@@ -13,7 +13,7 @@ def take(connection: Connection, name: str, owner: str, seconds: float) -> int |
     connection.execute(
         insert_into(leases, connection).values(name=name, owner="", epoch=0, until=0).on_conflict_do_nothing()
     )
-    free = or_(leases.c.until < DatabaseNow(), leases.c.owner == owner)
+    free = or_(not_(holds(leases.c.until)), leases.c.owner == owner)
     epoch = connection.scalar(
         update(leases)
         .where(leases.c.name == name, free)
@@ -40,6 +40,6 @@ def let_go(connection: Connection, name: str, epoch: int) -> None:
 
 def holder(connection: Connection, name: str) -> str | None:
     """Who has it now."""
-    held = select(leases.c.owner).where(leases.c.name == name, leases.c.until >= DatabaseNow())
+    held = select(leases.c.owner).where(leases.c.name == name, holds(leases.c.until))
     owner = connection.scalar(held)
     return None if owner is None else str(owner)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, case, null, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, case, not_, null, or_, select, text, update
 
 from consumer.errors import FencedError, LogMismatchError
 from consumer.projection.base import Batch, Checkpoint
-from consumer.projection.database_time import DatabaseNow
+from consumer.projection.database_time import DatabaseNow, holds
 from consumer.projection.generations import name_generation
 from consumer.projection.inserts import insert_into
 from consumer.projection.tables import checkpoints
@@ -31,7 +31,7 @@ def acquire(
     name_generation(connection, owner.consumer, owner.generation)
     know(connection, owner, log_id, [partition])
     free: ColumnElement[bool] = or_(
-        _table.lease_until.is_(None), _table.lease_until < DatabaseNow(), _table.lease_owner == name
+        _table.lease_until.is_(None), not_(holds(_table.lease_until)), _table.lease_owner == name
     )
     statement = update(checkpoints).where(_row(owner, log_id, partition))
     if lease is not None:
@@ -68,7 +68,7 @@ def know(connection: Connection, owner: Owner, log_id: str, partitions: Sequence
 def is_leased(connection: Connection, owner: Owner, log_id: str, partition: int, *, name: str) -> bool:
     """Whether someone else holds a lease: only looks, without waiting for a transaction of theirs."""
     held = select(_table.epoch).where(
-        _row(owner, log_id, partition), _table.lease_owner != name, _table.lease_until >= DatabaseNow()
+        _row(owner, log_id, partition), _table.lease_owner != name, holds(_table.lease_until)
     )
     return connection.execute(held).first() is not None
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from consumer.errors import ProjectionUnavailableError
 from consumer.projection.engines import Kind, open_engine
 from consumer.projection.failures import translated
+from consumer.projection.granted import GrantedConnections
 from consumer.projection.migrate import ensure_schema
 
 _T = TypeVar("_T")
@@ -20,11 +21,12 @@ _PATIENCE: Final = 20.0
 
 
 class ReadPool:
-    """``readers`` threads with a connection each; every piece of work runs on whichever is free."""
+    """``readers`` threads, with a connection each if the server grants so many; work runs on any free one."""
 
     def __init__(self, address: str, *, readers: int = 4) -> None:
         self._address = address
         self._database = open_engine(address, "read", connections=readers)
+        self._connections = GrantedConnections(self._database.engine)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="projection-reader")
 
     @property
@@ -55,7 +57,7 @@ class ReadPool:
         self._database.engine.dispose()
 
     def _connected(self, work: Callable[[Connection], _T]) -> _T:
-        with translated(self._database.shown), self._database.engine.connect() as connection:
+        with translated(self._database.shown), self._connections.one() as connection:
             return work(connection)
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:

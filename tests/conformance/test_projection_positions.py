@@ -71,6 +71,19 @@ async def test_a_lease_keeps_others_out_until_it_ends(store: SqlProjectionWriter
     await other.stop()
 
 
+async def test_a_clock_set_back(store: SqlProjectionWriter, address: str) -> None:
+    """A lease given when the database's clock was an hour ahead keeps nobody out; its holder is fenced."""
+    other = writer(address)
+    await other.start()
+    early = await store.acquire(LOG, 0, owner="me", lease=3600)
+    assert early is not None
+    assert await other.acquire(LOG, 0, owner="you", lease=60) is not None
+    with pytest.raises(FencedError):
+        await store.renew(LOG, 0, epoch=early.epoch, lease=60, end_seen=None)
+    assert await store.acquire(LOG, 0, owner="me", lease=60) is None
+    await other.stop()
+
+
 async def test_renewing_and_committing_extend_a_lease(store: SqlProjectionWriter, address: str) -> None:
     """A lease of no length ends at once, unless renewed; a commit extends it by what was asked for."""
     other = writer(address)

@@ -55,6 +55,16 @@ async def test_one_process_holds_the_lease(kept: SqlPublisherStore) -> None:
     assert await kept.published() is None
 
 
+async def test_a_clock_set_back(kept: SqlPublisherStore) -> None:
+    """A lease given when the database's clock was an hour ahead keeps nobody out."""
+    early = await kept.acquire("one", 3600)
+    assert isinstance(early, int)
+    assert (await kept.look()).holder is None
+    assert isinstance(await kept.acquire("two", 30), int)
+    with pytest.raises(FencedError):
+        await kept.renew(early, 30)
+
+
 async def test_the_checkpoint_reads_back(kept: SqlPublisherStore) -> None:
     """Cursor and ends as noted, and when everything was published; forgotten it is not known."""
     epoch = await kept.acquire("one", 30)
