@@ -3,8 +3,8 @@ anew.
 
     python -m benchmarks.topic --rate 500 --entries 1000000
 
-Latency: all roles in one process, on SQLite, Kafka beside it; the subscriber reads what is committed. The
-same without the topic tells the publisher's share of the process.
+Latency: all roles in one process, on SQLite, Kafka beside it; the subscriber reads what is committed.
+Share: a publisher alone in a process follows what another one takes in.
 Everything: a publisher alone in a process, with a projection that holds so many entries; the second time
 the topic holds them too.
 """
@@ -17,6 +17,7 @@ import multiprocessing
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,11 @@ from tests.servers.kafka import KafkaBroker
 
 P99_MS: Final = 500
 _PATIENCE: Final = 60.0
+_WARM_SECONDS: Final = 2.0
+_START_SECONDS: Final = 6.0
+"""For a publisher's process to start in."""
+_POLL: Final = 0.1
+"""As a service looks for changes."""
 _TOPIC: Final = "bench-entries"
 _FILL: Final = """
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {entries}) INSERT INTO
@@ -108,8 +114,6 @@ def measure(*, rate: float, seconds: float) -> list[Row]:
         subscriber.ended.set()
         subscriber.join(_PATIENCE)
     waited = [subscriber.read_at[voucher_id] - since for voucher_id, since in answered.items()]
-    alone = _without(rate=rate, seconds=seconds)
-    share = (used / len(answers.seconds) - alone) * rate
     return [
         row(
             f"all in one with the topic, answered ({rate:,.0f}/s asked)",
@@ -119,7 +123,6 @@ def measure(*, rate: float, seconds: float) -> list[Row]:
             cpu=used / len(answers.seconds) * 1e6,
             memory=memory,
         ),
-        row("the same without the topic", cpu=alone * 1e6, note=f"the topic: {share:.0%} of a core"),
         row(
             "all in one, from answer to a subscriber",
             p50=percentile(waited, 0.50) * 1000,
@@ -129,17 +132,51 @@ def measure(*, rate: float, seconds: float) -> list[Row]:
     ]
 
 
-def _without(*, rate: float, seconds: float) -> float:
-    """Seconds of CPU for each delivery when nothing is published."""
+def measure_share(*, rate: float, seconds: float) -> Row:
+    """What publishing takes, alone in a process beside one that does all the rest."""
     with contextlib.ExitStack() as stack:
-        requests = signed(int(rate * (seconds + 3)), SECRET)
-        server = stack.enter_context(running(SERVE, stack.enter_context(folder()), {}))
+        place = stack.enter_context(folder())
+        broker = stack.enter_context(kafka_broker())
+        broker.create_topic(_TOPIC, configs=COMPACTED)
+        lasting = seconds + _WARM_SECONDS + _START_SECONDS
+        requests = signed(int(rate * (lasting + 1)), SECRET)
+        server = stack.enter_context(running(SERVE, place, {}))
         stack.enter_context(on_core(cores()[1]))
-        warm = int(rate * 2)
-        load(server.address, requests[:warm], seconds=2, rate=rate)
-        cpu = server.cpu
-        answers = load(server.address, requests[warm:], seconds=seconds, rate=rate)
-        return (server.cpu - cpu) / len(answers.seconds)
+        until(lambda: server.get("/health/ready")[0] == HTTPStatus.OK, "it is ready")
+        pool = stack.enter_context(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")))
+        share = pool.submit(_follow, broker.bootstrap, f"sqlite:///{place}/bin.db", seconds)
+        load(server.address, requests, seconds=lasting, rate=rate)
+        used, records = share.result()
+    return row(
+        f"the publisher alone, following {records / seconds:,.0f}/s",
+        rate=records / seconds,
+        cpu=used / records * 1e6,
+        note=f"{used / seconds:.1%} of a core",
+    )
+
+
+def _follow(bootstrap: str, address: str, seconds: float) -> tuple[float, int]:
+    return asyncio.run(_follow_for(bootstrap, address, seconds))
+
+
+async def _follow_for(bootstrap: str, address: str, seconds: float) -> tuple[float, int]:
+    """Seconds of CPU, and records published meanwhile."""
+    publishing = Publishing(_broker_at(bootstrap), _TOPIC, address, poll=_POLL)
+    publishing.start()
+    while publishing.details["doing"] != "publishing":  # noqa: ASYNC110 - what it does has no event
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(_WARM_SECONDS)
+    me = psutil.Process()
+    busy, before = sum(me.cpu_times()[:2]), publishing.details["records_published"]
+    await asyncio.sleep(seconds)
+    used = sum(me.cpu_times()[:2]) - busy
+    records = publishing.details["records_published"] - before
+    await publishing.stop()
+    return used, records
+
+
+def _broker_at(bootstrap: str) -> KafkaBroker:
+    return KafkaBroker(Path("/nonexistent"), port=int(bootstrap.rpartition(":")[2]))
 
 
 def _publishes(server: Server) -> bool:
@@ -198,8 +235,7 @@ async def _publish(bootstrap: str, address: str) -> tuple[float, float, float]:
     """Seconds, resident megabytes at most, seconds of CPU."""
     me, began, most = psutil.Process(), time.perf_counter(), 0.0
     busy = sum(me.cpu_times()[:2])
-    broker = KafkaBroker(Path("/nonexistent"), port=int(bootstrap.rpartition(":")[2]))
-    publishing = Publishing(broker, _TOPIC, address)
+    publishing = Publishing(_broker_at(bootstrap), _TOPIC, address)
     publishing.start()
     while publishing.details["doing"] != "publishing":
         most = max(most, me.memory_info().rss / 1_000_000)
@@ -218,6 +254,7 @@ def main() -> None:
     show(
         [
             *measure(rate=options.rate, seconds=options.seconds),
+            measure_share(rate=options.rate, seconds=options.seconds),
             *measure_everything(entries=options.entries),
         ]
     )

@@ -30,6 +30,7 @@ class Publishing:
         owner: str = "one",
         lease: float = 10.0,
         log_ends: Mapping[int, int] | None = None,
+        poll: float = 0.01,
     ) -> None:
         self.store = SqlPublisherStore(address, topic)
         self.pool = ReadPool(address, readers=1)
@@ -51,7 +52,7 @@ class Publishing:
             clock=SystemClock(),
             metrics=Metrics(),
             log=create_log(self._output, level="info", console=False),
-            poll=0.01,
+            poll=poll,
             check=0.2,
         )
 
