@@ -19,7 +19,7 @@ from consumer.eventlog.kafka.producer import KafkaProducer
 from consumer.eventlog.kafka.reader import KafkaReader
 from consumer.metrics import Metrics
 from consumer.types import NewRecord
-from tests.conformance.eventlog import PATIENCE, append_all, numbered
+from tests.conformance.eventlog import PATIENCE, numbered
 from tests.e2e.test_kafka_traps import until_available
 from tests.entries_kit import Subscriber, tombstone, value
 from tests.servers.kafka import KafkaBroker, set_topic_config
@@ -148,7 +148,7 @@ async def test_cluster_of_three(kafka_cluster: KafkaCluster) -> None:
     await producer.start()
     try:
         records = list(map(numbered, range(60)))
-        acknowledged = await append_all(producer, records)
+        acknowledged = await asyncio.gather(*(_appended(producer, record) for record in records))
         kafka_cluster.nodes[1].freeze()
         acknowledged += await asyncio.gather(*(_appended(producer, record) for record in records))
     finally:
