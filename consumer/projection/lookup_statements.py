@@ -76,7 +76,7 @@ class Looker:
         """Of vouchers with a name that folds to one of ``codes``."""
         if not codes:
             return OfCodes([], [], [])
-        asked = self._as_list(list(codes))
+        asked = self._as_list(sorted(codes))  # neighbours lie on the same pages
         parameters = (project, asked, project, asked, project)
         vouchers, seen, campaigns = connection.exec_driver_sql(self._of_codes, parameters).one()
         return OfCodes(_read_entries(vouchers), _read_sightings(seen), _read_entries(campaigns))
@@ -163,7 +163,8 @@ _ON_POSTGRES: Final = {
     "sighting": SIGHTING,
     "project": "%s",
     "type": "%s",
-    "one_of": "= ANY(%s)",
+    # As a subquery: of a plain array the planner would look up each text in its statistics.
+    "one_of": "= ANY(ARRAY(SELECT unnest(%s::text[])))",
     "of_found": "= ANY(ARRAY(SELECT DISTINCT resource_parent_id FROM found))",
     "by_code": "",
     "by_sighted": "",

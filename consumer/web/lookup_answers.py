@@ -106,7 +106,9 @@ def _bearer(bearer: Bearer) -> _Bearer:
     state = entry_id = deleted_at = state_at = state_event_id = seen_at = seen_event_id = None
     if entry is not None:
         state, entry_id, state_event_id = entry.state, entry.id, entry.evidence_event_id
-        deleted_at, state_at = _time(deletion_time(entry)), _time(entry.evidence_at)
+        deleted, evidence_at = deletion_time(entry), entry.evidence_at
+        state_at = _time(evidence_at)
+        deleted_at = state_at if deleted == evidence_at else _time(deleted)
     if seen is not None:
         seen_at, seen_event_id = _time(seen.at), seen.event_id
     return _Bearer(
