@@ -97,12 +97,13 @@ def _drop(connection: Connection, part: Part) -> None:
 
 
 def _make(connection: Connection, part: Part, told: Told) -> None:
-    # It keeps no texts, only which row has which trigram; merging rarely costs the worker the least.
+    # It keeps no texts, only which row has which trigram. Its parts are merged bit by bit: from 16 of them on
+    # SQLite would do it all at once, in one batch of the worker's.
     connection.exec_driver_sql(
         f"CREATE VIRTUAL TABLE {part.name} USING fts5("
         "text, tokenize = 'trigram case_sensitive 1', detail = none, columnsize = 0, content = '')"
     )
-    connection.exec_driver_sql(f"INSERT INTO {part.name} ({part.name}, rank) VALUES ('automerge', 16)")  # noqa: S608 - only our own names
+    connection.exec_driver_sql(f"INSERT INTO {part.name} ({part.name}, rank) VALUES ('automerge', 8)")  # noqa: S608 - only our own names
     add = (
         f"INSERT INTO {part.name} (rowid, text) SELECT new.rowid, {part.of_row('new')} "
         f"WHERE {_has(part, 'new')}"
