@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from consumer.projection.engines import Kind
 from consumer.projection.payloads import CodecOfThread
-from consumer.projection.rows import ENTRY_COLUMNS
+from consumer.projection.rows import ENTRY_COLUMNS, entry_of
 from consumer.projection.tables import SIGHTING
 from handlers.changes import Entry, Fields, ResourceKey
 from handlers.verdicts import Sighting
@@ -36,8 +36,8 @@ _NEWEST: Final = (
 _OF_CODES: Final = (
     "WITH found AS MATERIALIZED (SELECT {columns} FROM bin_entries {by_code} "
     "WHERE project = {project} AND lower(resource_name) {one_of} AND resource_type = 'voucher') "
-    "SELECT (SELECT {entries} FROM found), ({seen}), (SELECT {entries} FROM bin_entries "
-    "WHERE project = {project} AND resource_type = 'campaign' AND resource_id {of_found})"
+    "{vouchers}({seen}), (SELECT {entries} FROM bin_entries "
+    "WHERE project = {project} AND resource_type = 'campaign' AND resource_id {of_found}){others}"
 )
 _PAYLOADS: Final = (
     "SELECT event_id, type, received_at, payload FROM events WHERE project = {project} AND event_id {one_of}"
@@ -78,8 +78,13 @@ class Looker:
             return OfCodes([], [], [])
         asked = self._as_list(sorted(codes))  # neighbours lie on the same pages
         parameters = (project, asked, project, asked, project)
-        vouchers, seen, campaigns = connection.exec_driver_sql(self._of_codes, parameters).one()
-        return OfCodes(_read_entries(vouchers), _read_sightings(seen), _read_entries(campaigns))
+        found = connection.exec_driver_sql(self._of_codes, parameters).all()
+        if connection.dialect.name == "sqlite":
+            ((vouchers, seen, campaigns),) = found
+            return OfCodes(_read_entries(vouchers), _read_sightings(seen), _read_entries(campaigns))
+        (seen, campaigns), *_ = (row[:2] for row in found if row[_SORT_KEY] is None)
+        entries = [entry_of(row) for row in found if row[_SORT_KEY] is not None]
+        return OfCodes(entries, _read_sightings(seen), _read_entries(campaigns))
 
     def entries_by_id(
         self, connection: Connection, project: str, keys: Collection[tuple[str, str]]
@@ -132,9 +137,11 @@ class Looker:
 _read_entries: Final = msgspec.json.Decoder(list[Entry]).decode
 _read_sightings: Final = msgspec.json.Decoder(list[Seen]).decode
 
-# What is found comes as one JSON list. SQLite's driver lets other threads go first at every row, and may wait
-# for them each time; PostgreSQL's makes every value of every row in Python. The list is nested as the values
-# that msgspec makes of it: nothing is left to do for each row.
+# What is found comes as one JSON list: SQLite's driver lets other threads go first at every row, and may
+# wait for them each time. The list is nested as the values that msgspec makes of it, which leaves nothing
+# to do for each row. To PostgreSQL making JSON of many rows is dearer than making values of them is here:
+# of codes it sends the vouchers as rows, and the rest, which is little, in one more.
+_SORT_KEY: Final = ENTRY_COLUMNS.index("sort_key")
 _ENTRY: Final = ", ".join(
     {
         "key": f"{{array}}({', '.join(ResourceKey._fields)})",
@@ -144,14 +151,17 @@ _ENTRY: Final = ", ".join(
 )
 _SEEN: Final = "resource_id, resource_name, {array}(event_id, at)"
 _SQLITE_LIST: Final = "json_group_array(json_array({}))"
+_SQLITE_ENTRIES: Final = _SQLITE_LIST.format(_ENTRY.format(array="json_array"))
 _POSTGRES_LIST: Final = "coalesce(json_agg(json_build_array({}))::text, '[]')"
 _ON_SQLITE: Final = {
-    "entries": _SQLITE_LIST.format(_ENTRY.format(array="json_array")),
+    "entries": _SQLITE_ENTRIES,
     "sightings": _SQLITE_LIST.format(_SEEN.format(array="json_array")),
     "sighting": SIGHTING,
     "project": "?",
     "type": "?",
     "one_of": "IN (SELECT value FROM json_each(?))",
+    "vouchers": f"SELECT (SELECT {_SQLITE_ENTRIES} FROM found), ",  # noqa: S608 - only our own names
+    "others": "",
     "of_found": "IN (SELECT resource_parent_id FROM found)",
     "by_code": "INDEXED BY bin_entries_folded_name",
     "by_sighted": "INDEXED BY events_sighted_name",
@@ -165,6 +175,8 @@ _ON_POSTGRES: Final = {
     "type": "%s",
     # As a subquery: of a plain array the planner would look up each text in its statistics.
     "one_of": "= ANY(ARRAY(SELECT unnest(%s::text[])))",
+    "vouchers": "SELECT * FROM found UNION ALL SELECT ",
+    "others": ", NULL" * (len(ENTRY_COLUMNS) - 4),
     "of_found": "= ANY(ARRAY(SELECT DISTINCT resource_parent_id FROM found))",
     "by_code": "",
     "by_sighted": "",
