@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import stat
@@ -137,6 +138,20 @@ def test_serve_on_a_taken_port(run: Run) -> None:
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert f"port {port} cannot be listened on" in result.err
     assert not Path("data").exists()
+
+
+def test_migrate_brings_the_substring_index_to_its_setting(run: Run) -> None:
+    """The index of parts is made, made larger and dropped as the setting says; the output names its keys."""
+    for setting, before, after in (
+        ("names", [], ["resource_name"]),
+        ("all", ["resource_name"], ["id", "resource_id", "resource_name"]),
+        ("off", ["id", "resource_id", "resource_name"], []),
+    ):
+        result = run("migrate", "--json", SUBSTRING_INDEX=setting)
+        assert (result.code, json.loads(result.out)["substring_index"]) == (
+            0,
+            {"before": before, "after": after},
+        )
 
 
 def test_config_before_or_after_the_command(run: Run) -> None:
