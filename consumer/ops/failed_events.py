@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from consumer.clock import Clock
 from consumer.errors import BinmirrorError, TransientError
 from consumer.eventlog.base import Producer
-from consumer.ops.telling import STANDSTILL, Telling, own_record
+from consumer.ops.own_records import own_record
+from consumer.ops.telling import STANDSTILL, Telling
 from consumer.projection.base import FOREIGN_RECORD, EventQuery, EventRow, ProjectionReader
 from consumer.projection.control_base import Audit, AuditResult
 from consumer.projection.finding import EventFinder
@@ -241,7 +242,7 @@ class FailedEvents:
             requested_by=words.who,
             reason=words.reason,
         )
-        return own_record(event, (row.resource_type, row.resource_id), self._clock.now())
+        return own_record(event, self._clock.now()).record
 
     async def _look(self, report: Report, wave: Iterable[EventRow], telling: Telling) -> None:
         by_project: dict[str, list[str]] = {}

@@ -10,14 +10,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from consumer.clock import Clock
 from consumer.errors import BinmirrorError, LogUnavailableError, TransientError
 from consumer.eventlog.base import Producer
+from consumer.ops.own_records import Told, own_record
 from consumer.projection.base import ProjectionReader
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
 from consumer.voucherify.patience import HURRIED
 from handlers.changes import Entry
-from schemas.ids import record_key
-from schemas.own_events import EntryPurged, OwnRecord, record_of
-from schemas.records import own_headers
+from schemas.own_events import EntryPurged
 from schemas.times import MINUTE, Micros
 
 Deletes: TypeAlias = Literal["refuse", "forward", "local"]
@@ -112,7 +111,7 @@ class Purge:
         if self._mode == "forward":
             real_id = await self._delete_at_voucherify(self._clients[project], entry)
         told = self._told(entry, real_id, request_id, who)
-        await self._append(self._producer, project, entry, told)
+        await self._append(self._producer, told.record)
         return Purged(told.event_id, await self._shown(project, told.event_id))
 
     async def _delete_at_voucherify(self, client: VoucherifyClient, entry: Entry) -> str | None:
@@ -135,24 +134,22 @@ class Purge:
                 "whose deletion it told of a moment ago. Nothing was deleted; ask again in a minute."
             )
 
-    def _told(self, entry: Entry, real_id: str | None, request_id: str, who: str) -> OwnRecord:
-        return record_of(
-            EntryPurged.model_validate(
-                {
-                    **entry.key._asdict(),
-                    "run_id": request_id,
-                    "evidence_at": self._clock.now(),
-                    "entry_id": real_id,
-                    "requested_by": who,
-                }
-            )
+    def _told(self, entry: Entry, real_id: str | None, request_id: str, who: str) -> Told:
+        now = self._clock.now()
+        event = EntryPurged.model_validate(
+            {
+                **entry.key._asdict(),
+                "run_id": request_id,
+                "evidence_at": now,
+                "entry_id": real_id,
+                "requested_by": who,
+            }
         )
+        return own_record(event, now)
 
-    async def _append(self, producer: Producer, project: str, entry: Entry, told: OwnRecord) -> None:
-        key = record_key(*entry.key, told.event_id)
-        headers = own_headers(told.event_id, told.type, project, told.subject, self._clock.now())
+    async def _append(self, producer: Producer, record: NewRecord) -> None:
         try:
-            await producer.append(NewRecord(key, told.body, headers))
+            await producer.append(record)
         except LogUnavailableError as error:
             done = "It is deleted at Voucherify. " if self._mode == "forward" else ""
             raise UnfinishedPurgeError(

@@ -5,12 +5,11 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import ValidationError
 
+from consumer.ops.own_records import own_record
 from consumer.projection.reconciling import Held, Key, Run
 from consumer.types import NewRecord
 from handlers.changes import Fields
-from schemas.ids import record_key
-from schemas.own_events import EntryObserved, EntryVanished, OwnEvent, record_of
-from schemas.records import own_headers
+from schemas.own_events import EntryObserved, EntryVanished
 from schemas.text import is_storable
 from schemas.times import Micros
 from schemas.voucherify_bin import BinEntry
@@ -70,34 +69,22 @@ def observed(entry: BinEntry, run: Run, now: Micros) -> NewRecord | None:
         )
     except ValidationError:
         return None
-    return record(event, now)
+    return own_record(event, now).record
 
 
 def vanished(key: Key, run: Run, now: Micros) -> NewRecord:
     """The record that says that a resource's entry is no longer there."""
     resource_type, resource_id = key
-    return record(
-        EntryVanished.model_validate(
-            {
-                "project": run.project,
-                "run_id": run.run_id,
-                "evidence_at": run.started_at,
-                "resource_type": resource_type,
-                "resource_id": resource_id,
-            }
-        ),
-        now,
+    event = EntryVanished.model_validate(
+        {
+            "project": run.project,
+            "run_id": run.run_id,
+            "evidence_at": run.started_at,
+            "resource_type": resource_type,
+            "resource_id": resource_id,
+        }
     )
-
-
-def record(event: OwnEvent, now: Micros) -> NewRecord:
-    """The log's record of an own event, stamped ``now``."""
-    event_id, event_type, subject, body = record_of(event)
-    return NewRecord(
-        record_key(event.project, event.resource_type, event.resource_id, event_id),
-        body,
-        own_headers(event_id, event_type, event.project, subject, now),
-    )
+    return own_record(event, now).record
 
 
 def by_type(keys: Iterable[Key]) -> dict[str, list[str]]:

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from consumer.clock import Clock
+from consumer.errors import TransientError
 from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.ops.reconcile_findings import NEWS, by_type, judge, latest, observed, storable, vanished
-from consumer.ops.reconcile_output import Output, patiently
 from consumer.ops.reconcile_pages import PORTION, Group, read_ahead
 from consumer.ops.reconcile_report import Progress, Report
+from consumer.ops.telling import Telling
 from consumer.projection.control_base import Audit
 from consumer.projection.held_lease import HeldLease
 from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, ReconcileStore, Run
@@ -23,10 +24,10 @@ from consumer.voucherify.paging import MAX_LIMIT
 from schemas.times import MINUTE, Micros
 from schemas.voucherify_bin import BinEntry
 
-_T = TypeVar("_T")
-
 YOUNG: Final[Micros] = 10 * MINUTE
 """Entries younger than this are never taken for gone: Voucherify's listing may not show them yet."""
+PATIENCE: Final = 60.0
+"""Seconds for which a server of ours may be away before a run ends; it can be taken up later."""
 SHARE: Final = 0.05
 _TURN: Final = 100
 HANDFUL: Final = 20
@@ -76,9 +77,10 @@ class Work:
         self._began = tools.clock.monotonic()
         self._read_before = run.tally.get("read", 0)
         self._read_now = 0
-        self._output = Output(
-            tools.producer, tools.store, clock=tools.clock, log=tools.log, project=run.project
+        self._telling = Telling(
+            tools.producer, tools.store.positions, clock=tools.clock, patience=PATIENCE, retried=self._retried
         )
+        self._patiently = self._telling.patiently
         self._listed = 0
         self._missing = 0
         self._words: str | None = None
@@ -207,7 +209,7 @@ class Work:
             after = absent.after
 
     async def _wait_for_worker(self) -> None:
-        if self._words is None and not await self._output.applied():
+        if self._words is None and not await self._telling.applied():
             self._words = "the worker stands still: what was found shows in the bin once it goes on"
 
     async def _absent(self, after: Key | None) -> Absent:
@@ -235,7 +237,7 @@ class Work:
     async def _append(self, records: Sequence[NewRecord]) -> None:
         if records and self._writes:
             self._lease.check()
-            await self._output.append(records)
+            await self._telling.tell(records)
 
     async def _step(self, run: Run, found: Mapping[str, int], marks: Mapping[str, Sequence[str]]) -> None:
         run = run._replace(tally=dict(Counter(run.tally) + Counter(found)))
@@ -249,9 +251,8 @@ class Work:
         while await self._patiently(lambda: self._tools.store.forget_marks(self._lease.lease)):
             self._lease.check()
 
-    async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
-        tools = self._tools
-        return await patiently(work, clock=tools.clock, log=tools.log, project=self._project)
+    def _retried(self, error: TransientError) -> None:
+        self._tools.log.warning("reconcile_retry", project=self._project, reason=str(error))
 
 
 def _too_many(missing: int, listed: int, *, empty: bool) -> str:

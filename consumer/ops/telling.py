@@ -8,10 +8,6 @@ from consumer.clock import Clock
 from consumer.errors import TransientError
 from consumer.eventlog.base import Appended, Producer
 from consumer.types import NewRecord
-from schemas.ids import record_key
-from schemas.own_events import OwnEvent, record_of
-from schemas.records import own_headers
-from schemas.times import Micros
 
 _T = TypeVar("_T")
 _FIRST_DELAY: Final = 0.2
@@ -21,16 +17,6 @@ PATIENCE: Final = 30.0
 STANDSTILL: Final = 15.0
 """Seconds without progress after which no worker seems to work."""
 _LOOK_SECONDS: Final = 0.1
-
-
-def own_record(event: OwnEvent, key_of: tuple[str | None, str | None], received_at: Micros) -> NewRecord:
-    """The record that tells ``event``; ``key_of``: type and id of the resource whose partition it goes to."""
-    told = record_of(event)
-    return NewRecord(
-        record_key(event.project, *key_of, told.subject),
-        told.body,
-        own_headers(told.event_id, told.type, event.project, told.subject, received_at),
-    )
 
 
 class Telling:
@@ -43,11 +29,16 @@ class Telling:
         *,
         clock: Clock,
         standstill: float = STANDSTILL,
+        patience: float = PATIENCE,
+        retried: Callable[[TransientError], None] = lambda _: None,
     ) -> None:
+        """``positions``: partition → first offset not applied yet. ``retried`` hears of each failure."""
         self._producer = producer
         self._positions = positions
         self._clock = clock
         self._standstill = standstill
+        self._patience = patience
+        self._retried = retried
         self._ends: dict[int, int] = {}
 
     async def tell(self, records: Sequence[NewRecord]) -> None:
@@ -70,14 +61,15 @@ class Telling:
 
     async def patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What ``work`` gives, tried again while it meets trouble that may pass."""
-        until = self._clock.monotonic() + PATIENCE
+        until = self._clock.monotonic() + self._patience
         delay = _FIRST_DELAY
         while True:
             try:
                 return await work()
-            except TransientError:
+            except TransientError as error:
                 if self._clock.monotonic() + delay > until:
                     raise
+                self._retried(error)
             await self._clock.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 

@@ -13,8 +13,9 @@ from consumer.clock import SystemClock
 from consumer.eventlog.sqlite import SqliteProducer, SqliteReader
 from consumer.log import Logger, Output, create_log
 from consumer.metrics import Metrics
+from consumer.ops.own_records import own_record
 from consumer.ops.reconcile import Reconciler
-from consumer.ops.reconcile_findings import record, vanished
+from consumer.ops.reconcile_findings import vanished
 from consumer.ops.reconcile_report import Report
 from consumer.ops.reconcile_work import Tools
 from consumer.projection.control import SqlAudit
@@ -182,10 +183,10 @@ def told(state: str, one: FakeEntry, project: str, at: Micros) -> NewRecord:
         "resource_id": one.resource_id,
     }
     if state == "purged":
-        return record(EntryPurged(**about), at)
+        return own_record(EntryPurged(**about), at).record
     moment = parse_time(one.created_at)
     fields: dict[str, Any] = {"entry_id": one.id, "created_at": moment, "resource_name": one.resource_name}
-    return record(EntryObserved(**about, **fields), at)
+    return own_record(EntryObserved(**about, **fields), at).record
 
 
 @asynccontextmanager
