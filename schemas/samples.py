@@ -33,6 +33,7 @@ def voucher_deleted(
     voucher_id: str = "",
     event_id: str = "",
     delivery_id: str = "",
+    group_id: str = "",
     project_id: str = "proj_sample",
     campaign_id: str | None = None,
     occurred_at: Micros = OCCURRED_AT,
@@ -44,8 +45,18 @@ def voucher_deleted(
         "voucher": _voucher(voucher_id, code, campaign_id),
         "campaign": None if campaign_id is None else _campaign_of_voucher(campaign_id),
     }
-    return _envelope(
-        "voucher.deleted", data, event_id or fresh_id("evvou_"), delivery_id, project_id, occurred_at
+    event_id = event_id or fresh_id("evvou_")
+    return _envelope("voucher.deleted", data, event_id, delivery_id, project_id, occurred_at, group_id)
+
+
+def documented() -> bytes:
+    """The same deletion each time, so that documents with it are the same in all processes."""
+    return voucher_deleted(
+        code="Trash-Discount-123",
+        voucher_id="v_JPfnb5ChY1HdNnaMkA0ikra4gIg0dja6",
+        event_id="evvou_0e451d8bb1100d79dd",
+        delivery_id="whs_0e451d8bb1100d79de",
+        group_id="v-0e451d8bb0d00d79da",
     )
 
 
@@ -121,6 +132,7 @@ def _envelope(
     delivery_id: str,
     project_id: str,
     occurred_at: Micros,
+    group_id: str = "",
 ) -> bytes:
     moment = format_time(occurred_at)
     return _compact(
@@ -139,7 +151,7 @@ def _envelope(
                 "id": event_id,
                 "type": event_type,
                 "created_at": moment,
-                "group_id": fresh_id("v-"),
+                "group_id": group_id or fresh_id("v-"),
                 "event_source": {
                     "user": {"id": "user_ypzfEcSAphSONMGJRlj6trzXKsh7FGX7"},
                     "channel": "USER_PORTAL",

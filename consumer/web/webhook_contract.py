@@ -19,7 +19,7 @@ from consumer.web.targets import PREFIX
 from schemas.answers import WebhookAccepted
 from schemas.envelope import WebhookBody
 from schemas.errors import payload_too_large, request_timeout, service_unavailable
-from schemas.samples import voucher_deleted
+from schemas.samples import documented
 
 _PROJECT: Final = Parameter(
     name="project",
@@ -35,14 +35,7 @@ _EVENT: Final = Parameter(
     schema={"type": "string", "pattern": r"^(EVENTS\.)?[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+$"},
     example="voucher.deleted",
 )
-_EXAMPLE: Final = json.loads(
-    voucher_deleted(
-        code="Trash-Discount-123",
-        voucher_id="v_JPfnb5ChY1HdNnaMkA0ikra4gIg0dja6",
-        event_id="evvou_0e451d8bb1100d79dd",
-        delivery_id="whs_0e451d8bb1100d79de",
-    )
-)
+_EXAMPLE: Final = json.loads(documented())
 
 
 def webhook_operations(max_body_bytes: int) -> Iterator[Documented]:

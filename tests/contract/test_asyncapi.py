@@ -56,6 +56,11 @@ async def document() -> Any:
     return await document_of(whole(), "/asyncapi.json")
 
 
+async def test_every_process_serves_the_same(document: Any) -> None:
+    """What one process has served, another one knows again: examples are not random."""
+    assert await document_of(whole(), "/asyncapi.json") == document
+
+
 def references(value: Any) -> list[str]:
     if isinstance(value, list):
         return [found for each in value for found in references(each)]

@@ -27,7 +27,7 @@ from schemas.records import (
     RECEIVED_AT,
     SIGNATURE,
 )
-from schemas.samples import voucher_deleted
+from schemas.samples import documented
 
 _SCHEMAS: Final = "#/components/schemas/{model}"
 _TEXT: Final = {"type": "string"}
@@ -198,7 +198,7 @@ def _webhook() -> dict[str, Any]:
         "headers": _WEBHOOK_HEADERS,
         "payload": {"$ref": _SCHEMAS.format(model="WebhookBody")},
         "bindings": {"kafka": {"key": _KEY}},
-        "examples": [{"name": "voucherDeleted", "payload": json.loads(voucher_deleted())}],
+        "examples": [{"name": "voucherDeleted", "payload": json.loads(documented())}],
     }
 
 
