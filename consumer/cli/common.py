@@ -48,7 +48,7 @@ def console() -> Console:
 
 def notice(text: str) -> None:
     """A line for people on standard error, out of the way of results."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{one_line(text)}\n")
     sys.stderr.flush()
 
 
@@ -64,24 +64,25 @@ def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None
 ) -> None:
     """A table; what came from outside is shown as it is, not as markup, and without control characters."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
+    if title is not None:
+        console().print(plain(title))  # one of Rich's own would be wrapped to the width of the table
     console().print(table)
 
 
-def plain(value: object) -> str:
-    """Text that a terminal shows and never obeys."""
-    text = "-" if value is None else str(value)
-    text = "".join(character if character.isprintable() else "�" for character in text)
-    return text.replace("[", "\\[")
-
-
 def one_line(value: object) -> str:
-    """As ``plain``, for output in which brackets are no markup."""
-    return plain(value).replace("\\[", "[")
+    """Text on one line that a terminal shows and never obeys."""
+    text = "-" if value is None else str(value)
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def plain(value: object) -> str:
+    """As ``one_line``, for Rich, who must not take it for markup."""
+    return one_line(value).replace("[", "\\[")
 
 
 def json_line(row: Mapping[str, Any]) -> str:

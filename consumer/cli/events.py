@@ -135,7 +135,7 @@ def show_command(
     """
     row, decisions = run_async(_found(settings_of(context, config), project, event_id))
     if row is None:
-        notice(f"binmirror: there is no event {plain(event_id)}")
+        notice(f"binmirror: there is no event {event_id}")
         leave(FOUND)
     if as_json:
         decided = [{**made._asdict(), "decided_at": format_time(made.decided_at)} for made in decisions]

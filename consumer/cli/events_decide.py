@@ -20,7 +20,6 @@ from consumer.cli.common import (
     confirmed,
     leave,
     notice,
-    plain,
     print_json,
     print_table,
     run_with,
@@ -235,7 +234,7 @@ def _show(report: Report) -> None:
 
 def _show_unknown(ids: Sequence[str]) -> None:
     for event_id in ids:
-        notice(f"binmirror: there is no event {plain(event_id)}")
+        notice(f"binmirror: there is no event {event_id}")
 
 
 class _Display:

@@ -73,7 +73,7 @@ def reconcile_command(
     consistent; the same command goes on where it was.
 
     Exit codes: 0 done · 1 drift found (--report), or stopped because so much is gone, or another process is
-    at it · 2 wrong usage or credentials · 3 a server is away.
+    at it, or what answers is not Voucherify's API · 2 wrong usage or credentials · 3 a server is away.
     """
     if force and not full:
         raise typer.BadParameter("--force only goes with --full")
@@ -101,7 +101,7 @@ def show_reconcile(
             force=force,
             watch=display.progress,
             on_wait=display.waiting,
-            on_busy=lambda words: notice(f"{plain(words)}; waiting for it"),
+            on_busy=lambda words: notice(f"{words}; waiting for it"),
         )
         async with aclosing(told):
             async for report in told:
@@ -138,13 +138,11 @@ def _show(report: Report) -> None:
         (report.tally.get(name, 0), meaning) for name, meaning in MEANINGS.items() if report.tally.get(name)
     ]
     what = {"full": "everything read", "incremental": "what is new read", "report": "drift, nothing changed"}
-    title = f"{plain(report.project)}: {what[report.mode]} in {duration(report.seconds)}"
+    title = f"{report.project}: {what[report.mode]} in {duration(report.seconds)}"
     print_table(["entries", "of Voucherify's bin"], rows or [(0, MEANINGS["read"])], title=title)
     if report.resumed:
         begun = format_time(report.started_at)
-        notice(
-            f"{plain(report.project)}: this run was begun at {begun}; what changed since then is for the next"
-        )
+        notice(f"{report.project}: this run was begun at {begun}; what changed since then is for the next")
     if report.words:
         notice(f"binmirror: {report.words}")
 
@@ -163,19 +161,19 @@ class _Display:
         """A page was read."""
         if self._project != progress.project:
             self._project = progress.project
-            notice(f"{plain(progress.project)}: {progress.forecast()}")
+            notice(f"{progress.project}: {progress.forecast()}")
             self._next_line = self._clock.monotonic() + _LINE_SECONDS
             if sys.stderr.isatty():
                 self._begin_bar(progress)
         if self._bar is not None:
             self._bar.update(
-                self._task, completed=progress.read, total=progress.expected, rate=f"{progress.rate:,.0f}/s"
+                self._task, completed=progress.read, total=progress.total, rate=f"{progress.rate:,.0f}/s"
             )
         elif self._clock.monotonic() >= self._next_line:
             self._next_line = self._clock.monotonic() + _LINE_SECONDS
             left = progress.seconds_left
             rest = "" if left is None else f", about {duration(left)} left"
-            notice(f"{plain(progress.project)}: {progress.read:,} entries read, {progress.rate:,.0f}/s{rest}")
+            notice(f"{progress.project}: {progress.read:,} entries read, {progress.rate:,.0f}/s{rest}")
 
     def _begin_bar(self, progress: Progress) -> None:
         self._bar = Bar(
@@ -188,7 +186,7 @@ class _Display:
             transient=True,
         )
         self._bar.start()
-        self._task = self._bar.add_task(plain(progress.project), total=progress.expected, rate="")
+        self._task = self._bar.add_task(plain(progress.project), total=progress.total, rate="")
 
     def waiting(self, waiting: Waiting) -> None:
         """A request waits."""

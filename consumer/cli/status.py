@@ -12,7 +12,6 @@ from consumer.cli.common import (
     JsonOption,
     leave,
     notice,
-    plain,
     print_json,
     print_table,
     settings_of,
@@ -121,7 +120,7 @@ def _show_reconciliation(status: Status) -> None:
     )
     for seen in status.reconciliation:
         if seen.webhook.words:
-            notice(f"binmirror: {plain(seen.project)}: {seen.webhook.words}")
+            notice(f"binmirror: {seen.project}: {seen.webhook.words}")
 
 
 def _moment(moment: int | None) -> str | None:

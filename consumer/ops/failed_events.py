@@ -48,8 +48,9 @@ class Selection(NamedTuple):
         return {**asked, "ids": list(self.ids[:_AUDITED_IDS]), "number_of_ids": len(self.ids)}
 
     def is_everything(self) -> bool:
-        """Whether no filter but the status narrows it."""
-        return not self.ids and set(self.filters()) <= {"status"}
+        """Whether nothing narrows it: a status, a whole project and an empty text do not."""
+        narrowing = {name for name, value in self.filters().items() if value != ""}
+        return not self.ids and narrowing <= {"status", "project"}
 
 
 class Preview(NamedTuple):

@@ -7,6 +7,7 @@ twice counts once. Entries are matched by project, type and resource id, never b
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -70,7 +71,7 @@ class Reconciler:
             known = await tools.store.known(self._project)
             run, resumed = await self._begin(held, known, wish, force=force)
             work = Work(tools, held, known, run, resumed=resumed, watch=watch)
-            async with self._audited(work, owner, force=force):
+            async with self._audited(work, held.lease, force=force):
                 try:
                     report = await work.carry_out(force=force)
                 except FencedError:
@@ -82,14 +83,15 @@ class Reconciler:
         return report
 
     @asynccontextmanager
-    async def _audited(self, work: Work, who: str, *, force: bool) -> AsyncIterator[None]:
-        """Keep a line of the audit about the run; a run taken up again has one line."""
+    async def _audited(self, work: Work, lease: Lease, *, force: bool) -> AsyncIterator[None]:
+        """A line of the audit about this share of the run: whoever takes it up again has one of his own."""
         audit, run = self._tools.audit, work.run
         if audit is None:
             yield
             return
-        filters = {"mode": run.mode, "force": force}
-        await audit.begin(run.run_id, who=who, action="reconcile", project=run.project, filters=filters)
+        audit_id, before = f"{run.run_id}/{lease.epoch}", Counter(run.tally)
+        filters = {"mode": run.mode, "force": force, "run_id": run.run_id}
+        await audit.begin(audit_id, who=lease.owner, action="reconcile", project=run.project, filters=filters)
         result: AuditResult = "interrupted"
         try:
             yield
@@ -100,7 +102,8 @@ class Reconciler:
         finally:
             try:
                 async with asyncio.timeout(_AUDIT_SECONDS):
-                    await audit.finish(run.run_id, result=result, counts=work.run.tally)
+                    counts = Counter(work.run.tally) - before
+                    await audit.finish(audit_id, result=result, counts=counts)
             except (TransientError, TimeoutError) as error:
                 self._tools.log.warning("reconcile_retry", project=run.project, reason=str(error))
 

@@ -52,21 +52,26 @@ class Progress(NamedTuple):
         return self.read_now / self.seconds if self.seconds > 0 else 0.0
 
     @property
+    def total(self) -> int | None:
+        """How many there may be; None: nobody knows, as soon as there are more than expected."""
+        return self.expected if self.expected is not None and self.read < self.expected else None
+
+    @property
     def seconds_left(self) -> float | None:
         """None: nobody knows."""
-        if self.expected is None or not self.rate:
-            return None
-        return max(0, self.expected - self.read) / self.rate
+        return None if self.total is None or not self.rate else (self.total - self.read) / self.rate
 
     def forecast(self) -> str:
         """How long the rate limit will make it take."""
         if self.per_minute is None:
             limit = "Voucherify tells of no rate limit"
-            return limit if self.expected is None else f"{limit}; about {self.expected:,} entries to read"
+            if self.expected is None:
+                return f"{limit}; how many entries there are to read is not known yet"
+            return f"{limit}; about {self.expected:,} entries to read"
         hourly = self.per_minute * _MINUTE * PAGE
         limit = f"Voucherify's rate limit lets {hourly:,.0f} entries an hour be read"
         if self.expected is None:
-            return f"{limit}; how many there are is not known"
+            return f"{limit}; how many there are to read is not known yet"
         left = max(0, self.expected - self.read)
         return f"{limit}: about {left:,} entries take at least {duration(left / hourly * _HOUR)}"
 

@@ -84,13 +84,12 @@ class Work:
         self._listed = 0
         self._missing = 0
         self._words: str | None = None
+        self._stands_still = False
 
     async def carry_out(self, *, force: bool) -> Report:
         """Everything that is left of the run."""
         store = self._tools.store
         self._listed = await self._patiently(lambda: store.listed(self._project))
-        if self._whole and self._expected is None:
-            self._expected = self._listed or None
         if self.run.phase == "reading":
             if self._whole:
                 await self._forget_marks()
@@ -101,6 +100,8 @@ class Work:
             await self._wait_for_worker()
         if self.run.phase != "stopped":
             self.run = self.run._replace(phase="done")
+        if self._words is None and self._stands_still:
+            self._words = "the worker stands still: what was found shows in the bin once it goes on"
         failure = self._words if self.run.phase == "stopped" else None
         await self._patiently(lambda: store.end(self._lease.lease, self.run, failure))
         if self._whole and self.run.phase == "done":
@@ -209,8 +210,7 @@ class Work:
             after = absent.after
 
     async def _wait_for_worker(self) -> None:
-        if self._words is None and not await self._telling.applied():
-            self._words = "the worker stands still: what was found shows in the bin once it goes on"
+        self._stands_still = not await self._telling.applied()
 
     async def _absent(self, after: Key | None) -> Absent:
         older_than = self.run.started_at - YOUNG

@@ -1,13 +1,10 @@
 """Pausing the worker, and letting it go on after a pause or after it stopped by itself."""
 
 import secrets
-from typing import Any, Final
+from typing import Any
 
-from consumer.projection.control_base import Audit, WorkerControl, WorkerState, WorkerStop
+from consumer.projection.control_base import ALIVE_SECONDS, Audit, WorkerControl, WorkerState, WorkerStop
 from schemas.times import format_time
-
-_ALIVE_SECONDS: Final = 15.0
-"""A stopped worker says every second that it still waits; silent for longer, its process is gone."""
 
 
 class WorkerSwitch:
@@ -64,7 +61,7 @@ def as_dict(state: WorkerState) -> dict[str, Any]:
                 "worker": stop.worker,
                 "since": format_time(stop.stopped_at),
                 "reason": stop.reason,
-                "alive": stop.seen_ago <= _ALIVE_SECONDS,
+                "alive": stop.seen_ago <= ALIVE_SECONDS,
             }
             for stop in state.stops
         ],
@@ -72,5 +69,5 @@ def as_dict(state: WorkerState) -> dict[str, Any]:
 
 
 def _stop_words(stop: WorkerStop) -> str:
-    gone = "" if stop.seen_ago <= _ALIVE_SECONDS else " (its process is gone)"
+    gone = "" if stop.seen_ago <= ALIVE_SECONDS else " (its process is gone)"
     return f"{stop.worker} stopped by itself at {format_time(stop.stopped_at)}{gone}: {stop.reason}"

@@ -3,15 +3,23 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from consumer.errors import DataRejectedError
 from consumer.projection.base import CONSUMER
 from consumer.projection.connections import Connections
-from consumer.projection.control_base import AuditLine, AuditResult, Pause, WorkerState, WorkerStop
+from consumer.projection.control_base import (
+    ALIVE_SECONDS,
+    AuditLine,
+    AuditResult,
+    Pause,
+    WorkerState,
+    WorkerStop,
+)
 from consumer.projection.control_tables import audit, worker_pauses, worker_stops
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.inserts import insert_into
+from consumer.projection.tables import checkpoints
 from schemas.text import is_storable
 from schemas.times import SECOND
 
@@ -138,7 +146,21 @@ class SqlWorkerControl:
             WorkerStop(worker, stopped_at, reason, max(0.0, ago / SECOND))
             for worker, stopped_at, reason, ago in connection.execute(query)
         ]
+        if stops and (ago := self._caught_up_ago(connection)) is not None:
+            # Nobody needs to decide about a dead process whose work others have done since.
+            stops = [stop for stop in stops if stop.seen_ago <= max(ALIVE_SECONDS, ago)]
         return WorkerState(self._pause(connection), stops)
+
+    def _caught_up_ago(self, connection: Connection) -> float | None:
+        """Seconds since workers had last caught up with every partition; None: never with all of them."""
+        table = checkpoints.c
+        newest = select(func.max(table.generation)).where(table.consumer == self._consumer)
+        known, seen, ago = connection.execute(
+            select(
+                func.count(), func.count(table.caught_up_at), DatabaseNow() - func.min(table.caught_up_at)
+            ).where(table.consumer == self._consumer, table.generation == newest.scalar_subquery())
+        ).one()
+        return ago / 1_000_000 if known and known == seen else None
 
 
 def _audit_line(row: Sequence[object]) -> AuditLine:

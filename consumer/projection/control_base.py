@@ -4,13 +4,16 @@ Never part of a rebuild, always part of a backup. All times are the database's.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from schemas.times import Micros
 
 AuditResult: TypeAlias = Literal["done", "partly", "failed", "interrupted"]
 """partly: some of it, or it found something that a person has to look at. interrupted: by Ctrl-C; the same
 command may take it up again."""
+
+ALIVE_SECONDS: Final = 15.0
+"""A stopped worker says every second that it still waits; silent for longer, its process is gone."""
 
 
 class AuditLine(NamedTuple):
@@ -53,6 +56,7 @@ class WorkerState(NamedTuple):
 
     pause: Pause | None
     stops: Sequence[WorkerStop]
+    """Those of dead processes only until other workers have caught up with the log."""
 
 
 class Audit(Protocol):

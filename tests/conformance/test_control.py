@@ -3,10 +3,14 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import Executable, insert, update
 
 from consumer.errors import DataRejectedError
 from consumer.projection.connections import OwnConnection
 from consumer.projection.control import SqlAudit, SqlWorkerControl
+from consumer.projection.control_tables import worker_stops
+from consumer.projection.database_time import DatabaseNow
+from consumer.projection.tables import checkpoints
 
 
 @pytest.fixture
@@ -86,6 +90,34 @@ async def test_stopped_worker_hears_that_it_may_go_on(connection: OwnConnection)
     assert (stop.worker, stop.reason) == ("host/1", "handlers raised 20 times")
     assert 0 <= stop.seen_ago < 60
     assert not await control.still_stopped("host/1")
+
+
+async def test_a_dead_process_does_not_stay_stopped_for_ever(connection: OwnConnection) -> None:
+    """A stop is shown until its process is gone and other workers have caught up with the log since."""
+    control = SqlWorkerControl(connection)
+
+    async def change(what: Executable) -> None:
+        await connection.write(lambda database: database.execute(what))
+
+    async def shown() -> list[str]:
+        return [stop.worker for stop in (await control.state()).stops]
+
+    def caught_up(partition: int, seconds_ago: int | None) -> Executable:
+        moment = None if seconds_ago is None else DatabaseNow() - seconds_ago * 1_000_000
+        key = {"consumer": "projection", "generation": 1, "log_id": "log", "log_partition": partition}
+        return insert(checkpoints).values(**key, next_offset=0, epoch=1, caught_up_at=moment, updated_at=0)
+
+    await control.stopped("host/dead", "handlers raised 20 times")
+    await change(update(worker_stops).values(seen_at=worker_stops.c.seen_at - 60_000_000))
+    await control.stopped("host/waits", "too")
+    assert await shown() == ["host/dead", "host/waits"]
+    await change(caught_up(0, 30))
+    await change(caught_up(1, 90))
+    assert await shown() == ["host/dead", "host/waits"]
+    await change(update(checkpoints).values(caught_up_at=DatabaseNow() - 30_000_000))
+    assert await shown() == ["host/waits"]
+    await control.order_resume()
+    assert not await control.still_stopped("host/waits")
 
 
 async def test_consumers_do_not_mix(connection: OwnConnection) -> None:

@@ -22,6 +22,7 @@ from tests.fake_voucherify.faults import (
     endless,
     hanging,
     html,
+    lost,
     repeating,
     status,
     truncated,
@@ -32,6 +33,7 @@ PATH: Final = "/_fake"
 FAULTS: Final[Mapping[str, Callable[[], Answering]]] = {
     "html": html,
     "hang": hanging,
+    "lost": lost,
     "cut": cut,
     "truncated": truncated,
     "empty": empty,

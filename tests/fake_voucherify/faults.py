@@ -82,6 +82,11 @@ def hanging() -> Answering:
     return lambda _asked, _usual: Reply(200, hang=True)
 
 
+def lost() -> Answering:
+    """What was asked for is done, but no answer comes."""
+    return lambda _asked, usual: usual()._replace(hang=True)
+
+
 def cut() -> Answering:
     """The usual answer, whose connection ends in the middle of the body."""
     return lambda _asked, usual: usual()._replace(cut=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer.ops.reconcile_report import Progress
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.app import APP_ID, APP_TOKEN, FakeVoucherify
 from tests.fake_voucherify.server import Slot, serving
@@ -108,11 +109,21 @@ def test_status_tells_of_it(run: Run, slot: Slot, access: dict[str, str]) -> Non
 
 
 def test_the_forecast(run: Run, slot: Slot, access: dict[str, str]) -> None:
-    """Before anything else it says what the rate limit allows."""
+    """First it says what the rate limit allows; once everything was read before, how long that takes."""
     slot.fake.bin.add(entry(1))
     slot.fake.script(_limited, times=None)
-    result = run("reconcile", "--report", **access)
-    assert "lets 600,000 entries an hour be read" in result.err
+    first = run("reconcile", "--full", **access)
+    assert "lets 600,000 entries an hour be read; how many there are to read is not known yet" in first.err
+    second = run("reconcile", "--report", **access)
+    assert "lets 600,000 entries an hour be read: about " in second.err
+
+
+def test_progress_beyond_what_was_expected() -> None:
+    """A bin that has grown since the last reading: no time left is made up."""
+    progress = Progress("p", "full", "reading", 50, 100, 50, 2.0, None)
+    assert (progress.total, progress.seconds_left) == (100, 2.0)
+    more = progress._replace(read=150, read_now=150)
+    assert (more.total, more.seconds_left, more.rate) == (None, None, 75.0)
 
 
 def _limited(_asked: object, usual: object) -> faults.Reply:

@@ -42,8 +42,15 @@ async def test_an_empty_answer_empties_nothing(mirror: Mirror) -> None:
     assert await vanished(mirror) == 0
     known = await mirror.store.known(PROJECT)
     assert "lists nothing at all" in str(known.failure)
-    forced = await mirror.reconcile("full", force=True)
+    forced = await mirror.reconcile("full", force=True, owner="ann")
     assert (forced.outcome, forced.tally["vanished"], forced.resumed) == ("done", 30, True)
+    (line, *_) = await mirror.audit.lines()
+    assert (line.who, line.filters["force"], line.result, line.counts) == (
+        "ann",
+        True,
+        "done",
+        {"vanished": 30},
+    )
 
 
 async def test_a_small_mirror_is_not_emptied_either(mirror: Mirror) -> None:
