@@ -44,8 +44,10 @@ class PostgresBulk:
 
     def update(self, what: KeyedUpdate, rows: Sequence[Row]) -> None:
         if rows:
+            # One statement for all: each row by itself would be planned by itself.
+            arrays = [list(column) for column in zip(*rows, strict=True)]
             with self._driver.cursor() as cursor:
-                cursor.executemany(_update(what), rows)
+                cursor.execute(_update(what), arrays, prepare=True)
 
 
 @cache
@@ -78,6 +80,13 @@ def _type(kind: object) -> str:
 
 @cache
 def _update(what: KeyedUpdate) -> bytes:
-    values = ", ".join(f'"{column}" = %s' for column in what.columns)
-    conditions = " AND ".join(f'"{column}" = %s' for column in what.key)
-    return f"UPDATE {what.table.name} SET {values} WHERE {conditions}".encode()  # noqa: S608 - only names from our own tables
+    types = {column.name: _type(column.type) for column in what.table.columns}
+    given = (*what.columns, *what.key)
+    arrays = ", ".join(f"%b::{types[column]}[]" for column in given)
+    names = ", ".join(f"n{number}" for number, _ in enumerate(given))
+    values = ", ".join(f'"{column}" = n.n{number}' for number, column in enumerate(what.columns))
+    conditions = " AND ".join(
+        f't."{column}" = n.n{number}' for number, column in enumerate(what.key, len(what.columns))
+    )
+    statement = f"UPDATE {what.table.name} t SET {values} FROM unnest({arrays}) AS n({names})"  # noqa: S608 - only names from our own tables
+    return f"{statement} WHERE {conditions}".encode()
