@@ -1,7 +1,11 @@
 """The one shape of error bodies, as Voucherify's API has it, and a constructor for each that we answer."""
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import SkipJsonSchema
+
+_MAX_ID: Final = 300
 
 
 class InvalidQuery(ValueError):  # noqa: N818 - named as the answer's key names it
@@ -77,6 +81,8 @@ def missing_permission(details: str | None = None, *, request_id: str | None = N
 
 
 def resource_not_found(resource_type: str, resource_id: str, *, request_id: str | None = None) -> ErrorBody:
+    """It repeats only the beginning of an id that is longer than any id."""
+    resource_id = resource_id[:_MAX_ID]
     return ErrorBody(
         code=404,
         key="not_found",

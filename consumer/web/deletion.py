@@ -44,7 +44,6 @@ from schemas.errors import (
     too_many_requests,
 )
 
-_MAX_ID: Final = 300
 _LATER: Final[RawHeaders] = ((b"retry-after", b"60"),)
 
 
@@ -69,7 +68,7 @@ class Deletion:
                 allow=lambda resource_type: caller.require(*_needed(resource_type)),
             )
         except UnknownEntryError:
-            raise ProblemError(resource_not_found("bin_entry", entry_id[:_MAX_ID])) from None
+            raise ProblemError(resource_not_found("bin_entry", entry_id)) from None
         except DeletesRefusedError as error:
             raise ProblemError(missing_permission(str(error))) from None
         except (NotInBinYetError, UnfinishedPurgeError, VoucherifyError) as error:

@@ -33,7 +33,6 @@ EVENT_FILTERS: Final = (
 )
 MAX_EVENTS: Final = 100
 MAX_DAYS: Final = 31
-_MAX_ID: Final = 300
 _HOURS: Final = 24
 
 
@@ -55,7 +54,7 @@ class Mirror:
         entry_id, project = request.path_params["entry_id"], caller.project.name
         entry = await self._reader.entry(project, entry_id)
         if entry is None:
-            raise ProblemError(resource_not_found("bin_entry", entry_id[:_MAX_ID]))
+            raise ProblemError(resource_not_found("bin_entry", entry_id))
         _, resource_type, resource_id = entry.key
         caller.require(READ_PERMISSION_OF[resource_type])
         snapshot: EventRow | None = None
@@ -81,7 +80,7 @@ class Mirror:
         event_id = request.path_params["event_id"]
         row = await self._reader.event(caller.project.name, event_id)
         if row is None:
-            raise ProblemError(resource_not_found("event", event_id[:_MAX_ID]))
+            raise ProblemError(resource_not_found("event", event_id))
         return _json(event_view(row))
 
     async def stats(self, request: Request) -> Response:

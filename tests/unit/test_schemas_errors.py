@@ -35,3 +35,10 @@ def test_every_error_has_the_one_shape(body: errors.ErrorBody, status: int, key:
         "resource_id",
         "resource_type",
     }
+
+
+def test_an_endless_id_is_not_repeated() -> None:
+    """Of an id that is longer than any id, an answer repeats the beginning."""
+    body = errors.resource_not_found("voucher", "v" * 301)
+    assert body.resource_id == "v" * 300
+    assert body.details == f"Cannot find voucher with id {'v' * 300}"
