@@ -4,6 +4,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,10 @@ from tests.servers.kafka_packages import class_path, java
 
 _READY_SECONDS = 60.0
 _READY_LINE = "Kafka Server started"
+AOT_CACHE = Path(sys.prefix) / "kafka.aot"
+"""Kafka's classes as the JVM has them once they are loaded and linked; see ``kafka.make_aot_cache``."""
+# Java 25 finds fault with the code that it has put there itself.
+_CLASSES_ALONE = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching", "-XX:-AOTStubCaching")
 _SMALL = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
@@ -62,7 +67,10 @@ class KafkaNode:
             *options,
         ]
         result = subprocess.run(
-            [java(), *_SMALL, "-cp", class_path(), *command], capture_output=True, text=True, check=False
+            [java(), *_SMALL, *_cached(), "-cp", class_path(), *command],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if result.returncode:
             raise NodeFailedError(result.stdout + result.stderr)
@@ -76,11 +84,12 @@ class KafkaNode:
         assert self._process is not None
         return self._process.pid
 
-    def launch(self) -> None:
-        """Start the process without waiting."""
+    def launch(self, *, aot_output: Path | None = None) -> None:
+        """Start the process without waiting. At its orderly end it writes ``aot_output``."""
+        options = _cached() if aot_output is None else (*_CLASSES_ALONE, f"-XX:AOTCacheOutput={aot_output}")
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [java(), *self._jvm_options, "-cp", class_path(), "kafka.Kafka", str(self._properties)],
+                [java(), *self._jvm_options, *options, "-cp", class_path(), "kafka.Kafka", self._properties],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -118,7 +127,7 @@ class KafkaNode:
             self._process = None
         self._frozen = False
 
-    def stop(self) -> None:
+    def stop(self, patience: float = 15) -> None:
         """An orderly end; killed when that takes long."""
         if self._process is None:
             return
@@ -126,7 +135,7 @@ class KafkaNode:
             self.thaw()
         self._process.terminate()
         try:
-            self._process.wait(15)
+            self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self.kill()
         self._process = None
@@ -143,3 +152,7 @@ class KafkaNode:
             self.kill()
             self.launch()
             self.wait_ready()
+
+
+def _cached() -> tuple[str, ...]:
+    return (*_CLASSES_ALONE, f"-XX:AOTCache={AOT_CACHE}") if AOT_CACHE.exists() else ()

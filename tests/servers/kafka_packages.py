@@ -45,7 +45,7 @@ def class_path() -> str:
     directory = cache_directory()
     listing = directory / "class-path.txt"
     directory.mkdir(parents=True, exist_ok=True)
-    with _locked(directory / "lock"):
+    with locked(directory / "lock"):
         if (cached := _cached(listing)) is not None:
             return cached
         # A process of its own: the downloader's warnings and logging stay out of pytest's.
@@ -75,7 +75,8 @@ def _cached(listing: Path) -> str | None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
