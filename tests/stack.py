@@ -141,7 +141,9 @@ class Service:
         return self
 
 
-def client_of(url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 5) -> httpx.AsyncClient:
+def client_of(
+    url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 30
+) -> httpx.AsyncClient:
     """A client for plain HTTP. The system's certificates take longer to load than 20 requests do."""
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, verify=False)  # noqa: S501 - no TLS here
 

@@ -44,7 +44,7 @@ class Follower:
         self.copy, self._cursor = {}, "beginning"
 
     async def poll(self) -> None:
-        async with client_of(self._url, headers=CREDENTIALS, timeout=30) as client:
+        async with client_of(self._url, headers=CREDENTIALS) as client:
             while True:
                 try:
                     response = await client.get(CHANGES, params={"after": self._cursor, "limit": 7})
@@ -62,7 +62,7 @@ class Follower:
                     await asyncio.sleep(0.05)
 
     async def stream(self) -> None:
-        async with client_of(self._url, headers=CREDENTIALS, timeout=30) as client:
+        async with client_of(self._url, headers=CREDENTIALS) as client:
             while True:
                 resumed = {} if self._cursor == "beginning" else {"Last-Event-ID": self._cursor}
                 try:
@@ -119,7 +119,7 @@ async def test_open_streams_do_not_hold_up_the_end(sqlite_stack: Stack) -> None:
     service = sqlite_stack.service(BINMIRROR_SHUTDOWN_DEADLINE="60")
     with running(service):
         await service.ready()
-        async with client_of(service.url, headers=CREDENTIALS, timeout=30) as client:
+        async with client_of(service.url, headers=CREDENTIALS) as client:
 
             async def read_all() -> str:
                 response = await client.get(STREAM)

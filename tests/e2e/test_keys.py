@@ -27,12 +27,12 @@ async def create(service: Service, name: str, *permissions: str) -> dict[str, st
 
 
 async def status(service: Service, headers: dict[str, str], method: str = "GET", path: str = "") -> int:
-    async with client_of(service.url, headers=headers, timeout=10) as client:
+    async with client_of(service.url, headers=headers) as client:
         return (await client.request(method, f"/v1/trash-bin{path}")).status_code
 
 
 async def bearer(service: Service, key: dict[str, str]) -> dict[str, str]:
-    async with client_of(service.url, timeout=10) as client:
+    async with client_of(service.url) as client:
         response = await client.post(
             "/v1/oauth/token", data=GRANT, auth=httpx.BasicAuth(key["X-App-Id"], key["X-App-Token"])
         )

@@ -33,7 +33,7 @@ def prefixed(settings: dict[str, str]) -> dict[str, str]:
 
 async def completed(service: Service) -> bool:
     """Whether the service says that a full run was completed."""
-    async with client_of(service.url, headers=CREDENTIALS, timeout=30) as client:
+    async with client_of(service.url, headers=CREDENTIALS) as client:
         worker = (await client.get("/health")).json()["roles"]["worker"]
     return bool(worker["details"]["reconcile"].get("default", {}).get("last_full"))
 

@@ -56,6 +56,6 @@ async def test_more_workers_than_partitions(server_stack: Stack) -> None:
 
 async def _says(service: Service, status: int, words: str) -> bool:
     async with client_of(service.url) as client:
-        response = await client.get("/health/ready/worker", timeout=5)
+        response = await client.get("/health/ready/worker")
     role: dict[str, Any] = response.json()["roles"]["worker"]
     return response.status_code == status and words in role["summary"]

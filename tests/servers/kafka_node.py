@@ -1,5 +1,6 @@
 """One Kafka node (broker and controller in one process), and the signals that tests send to it."""
 
+import os
 import random
 import signal
 import socket
@@ -27,9 +28,12 @@ class NodeFailedError(Exception):
 def free_port() -> int:
     """A port that nobody listens on, below those that the system lends to clients.
 
-    A server that is killed and started again on its port must not find a client's connection there.
+    A server that is killed and started again on its port must not find a client's connection there. Processes
+    that run tests beside each other have ports of their own: no other takes it before the server does.
     """
-    for port in random.sample(range(15_000, 32_000), 200):
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    first = 15_000 + 2_000 * beside
+    for port in random.sample(range(first, first + 2_000), 200):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
