@@ -40,7 +40,18 @@ def _named_once(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def filter_query(context: Any, query: dict[str, Any] | None) -> bool:
     """Leave out what no schema can say: a query has 64 KiB and 500 values in all."""
     del context
-    values = [
-        each for value in (query or {}).values() for each in (value if isinstance(value, list) else [value])
-    ]
+    return _fits(query)
+
+
+@schemathesis.hook
+def filter_case(context: Any, case: Any) -> bool:
+    """The same for cases that are not drawn by chance."""
+    del context
+    return _fits(case.query)
+
+
+def _fits(query: Any) -> bool:
+    if not isinstance(query, dict):
+        return True
+    values = [each for value in query.values() for each in (value if isinstance(value, list) else [value])]
     return len(values) < _MAX_VALUES and len(urlencode({"": values}, doseq=True)) < _MAX_QUERY

@@ -78,11 +78,11 @@ async def member(reader: KafkaReader, positions: dict[int, int] | None = None) -
     try:
         yield Member(reader, {} if positions is None else positions)
     finally:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await reader.stop()
 
 
 async def poll_for_ever(reader: Member) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             await reader.step()

@@ -95,7 +95,7 @@ async def test_second_signal_ends_at_once(sqlite_stack: Stack) -> None:
         service.process.send_signal(signal.SIGTERM)
         await until(lambda: _logged(service, "stopping"), "the service is stopping")
         service.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(service.process.wait, 5) == 128 + signal.SIGTERM
+        assert await asyncio.to_thread(service.process.wait, 30) == 128 + signal.SIGTERM
         slow.give_up()
 
 

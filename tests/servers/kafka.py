@@ -102,7 +102,7 @@ async def _create_topic(bootstrap: str, name: str, partitions: int, configs: dic
         topic = NewTopic(name, partitions, 1, topic_configs=configs)
         response: Any = await admin.create_topics([topic], timeout_ms=10_000)
         assert all(error[1] == 0 for error in response.topic_errors), response
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await topic_state(admin, name) is None:  # noqa: ASYNC110 - a broker's metadata has no event
                 await asyncio.sleep(0.02)
     finally:
@@ -145,7 +145,7 @@ async def _set_topic_config(bootstrap: str, topic: str, name: str, value: str) -
     await admin.start()
     try:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: value})])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             state = None
             while state is None or state.configs[name] != value:
                 state = await topic_state(admin, topic)
