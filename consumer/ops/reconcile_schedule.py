@@ -45,7 +45,8 @@ def due(known: Known, full: Run | None, *, every: float, full_every: float) -> M
 
 
 def _over(moment: int | None, seconds: float, known: Known) -> bool:
-    return moment is None or known.now - moment >= seconds * SECOND
+    # A moment to come was noted before the clock was set back: nobody knows how long ago that was.
+    return moment is None or not 0 <= known.now - moment < seconds * SECOND
 
 
 class Schedule:

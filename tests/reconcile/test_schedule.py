@@ -60,6 +60,15 @@ def test_what_is_due_when_switched_off() -> None:
     assert due(loaded._replace(full_done_at=NOW), None, every=0, full_every=86_400) is None
 
 
+def test_what_is_due_when_the_clock_was_set_back() -> None:
+    """What was done at a time that is still to come is due, instead of in an hour or a year."""
+    later = ago(-3600)
+    ahead = Known(NOW, first_full_at=1, full_done_at=ago(999), done_at=later, tried_at=later)
+    assert due(ahead, FULL, every=300, full_every=86_400) == "incremental"
+    ahead = ahead._replace(full_done_at=later, full_tried_at=later)
+    assert due(ahead, FULL, every=300, full_every=86_400) == "full"
+
+
 @asynccontextmanager
 async def scheduled(mirror: Mirror, *, every: float = 0.05, owner: str = "one") -> AsyncIterator[Schedule]:
     """A schedule that runs."""
