@@ -1,9 +1,10 @@
 """How records lie in SQLite: headers as one blob, and many rows as two parameters."""
 
-import json
 import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+
+import msgspec
 
 from schemas.records import Headers
 
@@ -83,7 +84,7 @@ def _unpack_names(section: bytes) -> tuple[str, ...]:
 
 
 def pack_rows(rows: Iterable[tuple[Sequence[object], Sequence[bytes]]]) -> tuple[bytes, str]:
-    """Rows of scalars and blobs as one blob and one JSON array, to be taken apart by ``json_each``.
+    """Rows of scalars and blobs as one blob and one JSON array, to be taken apart by ``jsonb_each``.
 
     Each element is the row's scalars followed by start (from 1) and length of each of its blobs.
     One statement with two parameters inserts any number of rows, so that the interpreter's lock
@@ -101,4 +102,4 @@ def pack_rows(rows: Iterable[tuple[Sequence[object], Sequence[bytes]]]) -> tuple
             at += length
         pieces += blobs
         spec.append(element)
-    return b"".join(pieces), json.dumps(spec)
+    return b"".join(pieces), msgspec.json.encode(spec).decode()

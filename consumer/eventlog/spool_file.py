@@ -112,7 +112,7 @@ _INSERT: Final = (
     "INSERT INTO {shelf} (partition, spooled_at, reason, key, headers, value) SELECT "
     "r.value ->> 0, r.value ->> 1, r.value ->> 2, substr(?1, r.value ->> 3, r.value ->> 4), "
     "substr(?1, r.value ->> 5, r.value ->> 6), substr(?1, r.value ->> 7, r.value ->> 8) "
-    "FROM json_each(?2) AS r"
+    "FROM jsonb_each(?2) AS r"
 )
 _COUNT: Final = (
     "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records"

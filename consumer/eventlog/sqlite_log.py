@@ -47,7 +47,7 @@ LogRow: TypeAlias = tuple[bytes, bytes, bytes]
 _INSERT: Final = (
     "INSERT INTO records (key, headers, value) SELECT "
     "substr(?1, r.value ->> 0, r.value ->> 1), substr(?1, r.value ->> 2, r.value ->> 3), "
-    "substr(?1, r.value ->> 4, r.value ->> 5) FROM json_each(?2) AS r"
+    "substr(?1, r.value ->> 4, r.value ->> 5) FROM jsonb_each(?2) AS r"
 )
 _SELECT: Final = "SELECT id, key, value, headers FROM records WHERE id > ? ORDER BY id LIMIT ?"
 _END: Final = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'records'"
