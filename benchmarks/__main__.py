@@ -20,6 +20,7 @@ def main() -> None:
         partial(receiver.measure, "sqlite", seconds=3, turns=turns, connections=64),
         partial(receiver.measure, "kafka", seconds=3, turns=turns, connections=64),
         partial(worker.measure, "sqlite", "sqlite", events=events),
+        partial(worker.measure, "sqlite", "sqlite", events=events, one_core=True),
         partial(worker.measure, "sqlite", "postgres", events=events),
         partial(worker.measure, "kafka", "postgres", events=events),
         partial(latency.measure, rate=500, seconds=20 * share),

@@ -56,9 +56,17 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], folder: Path, settings: Mapping[str, str], *, root: Path = ROOT
+    command: Sequence[str],
+    folder: Path,
+    settings: Mapping[str, str],
+    *,
+    root: Path = ROOT,
+    all_cores: bool = False,
 ) -> Iterator[Server]:
-    """A server by ``command`` (arguments of Python) with ``settings``, alone on its core, answering."""
+    """A server by ``command`` (arguments of Python) with ``settings``, answering.
+
+    It is alone on its core, unless ``all_cores``.
+    """
     port = free_port()
     defaults = {
         "PORT": str(port),
@@ -74,7 +82,10 @@ def running(
     env = clean_environment({**defaults, **settings})
     env["PYTHONPATH"] = str(root)
     lines = folder / f"{port}.log"
-    with lines.open("ab") as log, on_core(cores()[0]):
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(lines.open("ab"))
+        if not all_cores:
+            stack.enter_context(on_core(cores()[0]))
         process = subprocess.Popen([sys.executable, *command], env=env, stdout=log, stderr=log, cwd=folder)
     server = Server(process.pid, port, lines)
     try:

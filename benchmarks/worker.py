@@ -4,7 +4,8 @@
     python -m benchmarks.worker --log kafka --projection postgres
 
 The log is filled first, with distinct voucher.deleted deliveries. Then a worker starts, alone on one core;
-the broker and PostgreSQL run on the other. What is timed begins when the first events are in the projection.
+the broker and PostgreSQL run on the other. With neither of them it has both cores, unless ``--one-core``.
+What is timed begins when the first events are in the projection.
 """
 
 import argparse
@@ -70,8 +71,9 @@ def handled(server: Server) -> int:
     return sum(map(int, _NEW.findall(server.log.read_bytes())))
 
 
-def measure(log: str, projection: str, *, events: int) -> list[Row]:
+def measure(log: str, projection: str, *, events: int, one_core: bool = False) -> list[Row]:
     """One worker, from one kind of log into one kind of projection."""
+    both = log == projection == "sqlite" and not one_core
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(folder())
         settings: dict[str, str] = {}
@@ -83,8 +85,10 @@ def measure(log: str, projection: str, *, events: int) -> list[Row]:
             settings["PROJECTION"] = stack.enter_context(postgres()).create_database()
             migrate(settings["PROJECTION"])
         asyncio.run(fill({k: v for k, v in settings.items() if k == "EVENT_LOG"}, place, events))
-        stack.enter_context(on_core(cores()[1]))
-        worker = stack.enter_context(running((*SERVE, "--role", "worker"), place, settings))
+        if not both:
+            stack.enter_context(on_core(cores()[1]))
+        command = (*SERVE, "--role", "worker")
+        worker = stack.enter_context(running(command, place, settings, all_cores=both))
         until(lambda: handled(worker) > 0, "the worker has begun", pause=0.02)
         first, cpu, started = handled(worker), worker.cpu, time.perf_counter()
         until(lambda: handled(worker) >= events, "the worker is done", patience=600, pause=0.1)
@@ -94,7 +98,7 @@ def measure(log: str, projection: str, *, events: int) -> list[Row]:
     target = TARGETS[projection]
     return [
         row(
-            f"worker, {log} into {projection}",
+            f"worker, {log} into {projection}" + (", both cores" if both else ""),
             rate=number / seconds,
             cpu=used / number * 1e6,
             memory=memory,
@@ -108,8 +112,9 @@ def main() -> None:
     parser.add_argument("--log", choices=["sqlite", "kafka"], default="sqlite")
     parser.add_argument("--projection", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--one-core", action="store_true", help="SQLite into SQLite: on one core too")
     options = parser.parse_args()
-    show(measure(options.log, options.projection, events=options.events))
+    show(measure(options.log, options.projection, events=options.events, one_core=options.one_core))
 
 
 if __name__ == "__main__":

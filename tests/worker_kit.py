@@ -57,6 +57,7 @@ class Mirror:
         handlers: Handlers | None = None,
         limit: HandlerLimit | None = None,
         works: bool = True,
+        batch_size: int = 2000,
     ) -> None:
         self.clock = SystemClock()
         self.metrics = Metrics()
@@ -65,6 +66,7 @@ class Mirror:
         self.handlers = handlers or Handlers()
         self._limit = limit
         self._works = works
+        self._batch_size = batch_size
         self._log_file = folder / "log.db"
         self._address = address
         self.producer = SqliteProducer(
@@ -97,6 +99,7 @@ class Mirror:
             clock=self.clock,
             metrics=self.metrics,
             log=self.log,
+            batch_size=self._batch_size,
             limit=self._limit,
             orders=SqlWorkerControl(writer),
         )

@@ -1,13 +1,13 @@
 """A batch's way into the projection, inside one transaction: events, entries, counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
-from consumer.projection.base import Batch, BatchResult, Interpret, Outcome
+from consumer.projection.base import Batch, BatchResult, Incoming, Interpret, Outcome
 from consumer.projection.bulk import (
     APPLIED_EVENTS,
     CHANGED_ENTRIES,
@@ -18,7 +18,7 @@ from consumer.projection.bulk import (
     Bulk,
 )
 from consumer.projection.decisions import Settled, reinterpreted, settle
-from consumer.projection.deliveries import Incoming, gather, judge
+from consumer.projection.deliveries import gather, judge
 from consumer.projection.inserts import insert_into
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.removals import remove_entries
@@ -50,6 +50,7 @@ class Application:
         self._codec = codec
         self._interpret = interpret
         self._batch = batch
+        self._gathered = batch.gathered or gather(batch.outcomes, codec)
         self._counts: Counter[_CountKey] = Counter()
         self._by_status: Counter[str] = Counter()
         self._changes: dict[ResourceKey, list[tuple[int, Change]]] = {}
@@ -61,7 +62,7 @@ class Application:
 
     def run(self) -> BatchResult:
         """Write everything; what the database refuses is raised as the driver does."""
-        new_events = self._take_events(gather(self._batch.outcomes))
+        new_events = self._take_events(self._gathered.events)
         self._settle_decisions()
         entries_changed = self._fold()
         self._write_counts()
@@ -74,7 +75,7 @@ class Application:
 
     # Events
 
-    def _take_events(self, incoming: dict[EventKey, Incoming]) -> int:
+    def _take_events(self, incoming: Mapping[EventKey, Incoming]) -> int:
         # Everybody inserts and locks in the keys' order, so that two workers never wait for each other.
         keys = sorted(incoming)
         concerned = sorted({*keys, *targets}) if (targets := _targets(incoming.values())) else keys
@@ -84,7 +85,7 @@ class Application:
             if stored
             else [incoming[key] for key in keys]
         )
-        # Rows are made while they are written: the database works on one while the next is compressed.
+        # Rows are made while they are written: the database works on one while the next is made.
         self._bulk.insert(events, (self._row(event, event.attempts, event.deliveries) for event in new))
         self._by_status.update(event.outcome.status for event in new)
         self._counts.update(
@@ -124,7 +125,7 @@ class Application:
             attempts=attempts,
             deliveries=deliveries,
             partition=self._batch.partition,
-            payload=self._codec.pack(event.outcome.body),
+            payload=self._gathered.payloads[event.outcome.event.project, event.outcome.event.event_id],
         )
 
     def _note_changes(self, event: Incoming) -> None:

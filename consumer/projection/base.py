@@ -61,6 +61,23 @@ class Checkpoint(NamedTuple):
     """Of the record at ``next_offset - 1`` (see ``consumer.worker``); None at 0."""
 
 
+class Incoming(NamedTuple):
+    """One event of a batch, however often it was delivered."""
+
+    outcome: Outcome
+    """Of the delivery that counts: the least among those that can be applied, else among the failed."""
+    deliveries: int
+    attempts: int
+    """How often it was handled: until it could be applied, later deliveries only count."""
+
+
+class Gathered(NamedTuple):
+    """The events of a batch, each once, and their payloads as they are stored: by project and event id."""
+
+    events: Mapping[tuple[str, str], Incoming]
+    payloads: Mapping[tuple[str, str], bytes]
+
+
 class Batch(NamedTuple):
     """Contiguous outcomes of one partition, offsets ``start <= offset < end``."""
 
@@ -72,6 +89,8 @@ class Batch(NamedTuple):
     digest: bytes
     """Of the record at ``end - 1``."""
     outcomes: Sequence[Outcome]
+    gathered: Gathered | None = None
+    """What ``ProjectionWriter.gather`` made of the outcomes, if it was asked beforehand."""
 
 
 class BatchResult(NamedTuple):
@@ -123,6 +142,12 @@ class ProjectionWriter(Protocol):
 
     async def release(self, log_id: str, partition: int, *, epoch: int) -> None:
         """End the lease now, if ``epoch`` is still ours."""
+
+    def gather(self, outcomes: Sequence[Outcome]) -> Gathered:
+        """What can be done about a batch before it is committed: work for the processor alone.
+
+        May be called on another thread, one at a time, while another batch is being committed.
+        """
 
     async def commit(self, batch: Batch) -> BatchResult:
         """Apply a batch in one transaction (checkpoint, events, entries), or nothing of it.

@@ -1,22 +1,11 @@
 """Which delivery of an event counts, within a batch and against what is stored. Pure."""
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
-from consumer.projection.base import Outcome
+from consumer.projection.base import Gathered, Incoming, Outcome
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.rows import EventKey, StoredEvent
-
-
-class Incoming(NamedTuple):
-    """One event of a batch, however often it was delivered."""
-
-    outcome: Outcome
-    """Of the delivery that counts: the least among those that can be applied, else among the failed."""
-    deliveries: int
-    attempts: int
-    """How often it was handled: until it could be applied, later deliveries only count."""
-
 
 Verdict: TypeAlias = Literal["count", "attempt", "replace", "recover", "correct", "rewrite"]
 """What a redelivery does to the stored event. count: one more delivery, nothing else. attempt: failed again.
@@ -25,7 +14,7 @@ event that could be applied, an earlier delivery: its entries are to be folded a
 counts, but the event stays discarded."""
 
 
-def gather(outcomes: Iterable[Outcome]) -> dict[EventKey, Incoming]:
+def gather(outcomes: Iterable[Outcome], codec: PayloadCodec) -> Gathered:
     """The events of a batch, each once."""
     found: dict[EventKey, Incoming] = {}
     for outcome in outcomes:
@@ -33,7 +22,8 @@ def gather(outcomes: Iterable[Outcome]) -> dict[EventKey, Incoming]:
         key = (event.project, event.event_id)
         held = found.get(key)
         found[key] = Incoming(outcome, 1, 1) if held is None else _joined(held, outcome)
-    return found
+    packed = codec.pack_all([incoming.outcome.body for incoming in found.values()])
+    return Gathered(found, dict(zip(found, packed, strict=True)))
 
 
 def judge(stored: StoredEvent, incoming: Incoming, codec: PayloadCodec) -> Verdict:

@@ -12,9 +12,19 @@ from consumer.clock import Clock
 from consumer.errors import ProjectionUnavailableError
 from consumer.projection import ownership
 from consumer.projection.application import Application
-from consumer.projection.base import CONSUMER, GENERATION, Batch, BatchResult, Checkpoint, Interpret
+from consumer.projection.base import (
+    CONSUMER,
+    GENERATION,
+    Batch,
+    BatchResult,
+    Checkpoint,
+    Gathered,
+    Interpret,
+    Outcome,
+)
 from consumer.projection.bulk_postgres import PostgresBulk
 from consumer.projection.bulk_sqlite import SqliteBulk
+from consumer.projection.deliveries import gather
 from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError
 from consumer.projection.migrate import ensure_schema
@@ -67,6 +77,8 @@ class SqlProjectionWriter:
         self._told = told
         self._stopping = False
         self._codec = PayloadCodec()
+        self._codec_beside = PayloadCodec()
+        """For ``gather``, on another thread."""
         self._leases: dict[tuple[str, int], float | None] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projection-writer")
 
@@ -110,6 +122,9 @@ class SqlProjectionWriter:
         await self._in_transaction(
             lambda connection: ownership.release(connection, self._owner, log_id, partition, epoch=epoch)
         )
+
+    def gather(self, outcomes: Sequence[Outcome]) -> Gathered:
+        return gather(outcomes, self._codec_beside)
 
     async def commit(self, batch: Batch) -> BatchResult:
         for _ in range(_CONFLICTS):

@@ -1,15 +1,24 @@
 """Commits a batch, and isolates the records whose values the database refuses."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from consumer.clock import Clock
 from consumer.errors import DataRejectedError
 from consumer.log import Logger
 from consumer.metrics import Metrics
-from consumer.projection.base import Batch, BatchResult, Outcome, ProjectionWriter
+from consumer.projection.base import Batch, BatchResult, Gathered, Outcome, ProjectionWriter
 from consumer.types import Record
 from consumer.worker.interpret import digest, rejected
 from consumer.worker.partition import Owned
+
+
+class UnderWay(NamedTuple):
+    """A commit that goes on while the next batch is read."""
+
+    partition: int
+    commit: asyncio.Task[None]
 
 
 class Committer:
@@ -35,6 +44,7 @@ class Committer:
         owned: Owned,
         records: Sequence[Record],
         outcomes: Sequence[Outcome],
+        gathered: Gathered | None = None,
     ) -> None:
         """Commit all of ``records``; refused data is halved until the record is alone, then failed.
 
@@ -42,7 +52,7 @@ class Committer:
             FencedError, ProjectionUnavailableError: ``owned`` says how far it came.
         """
         try:
-            await self._once(log_id, partition, owned, records, outcomes)
+            await self._once(log_id, partition, owned, records, outcomes, gathered)
         except DataRejectedError as error:
             if len(records) > 1:
                 half = len(records) // 2
@@ -79,6 +89,7 @@ class Committer:
         owned: Owned,
         records: Sequence[Record],
         outcomes: Sequence[Outcome],
+        gathered: Gathered | None = None,
     ) -> None:
         started = self._clock.monotonic()
         last = records[-1]
@@ -90,6 +101,7 @@ class Committer:
             end=last.offset + 1,
             digest=digest(last),
             outcomes=outcomes,
+            gathered=gathered,
         )
         result = await self._writer.commit(batch)
         owned.next_offset = batch.end

@@ -1,7 +1,7 @@
 """From a record to an outcome: what the event is, what became of it, what it changes. Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from consumer.projection.base import FOREIGN_RECORD, Decision, Outcome
 from consumer.types import Project, Record
@@ -48,6 +48,10 @@ class Interpreter:
         except Exception as error:  # noqa: BLE001 - a handler's bug fails its event; the worker counts them
             reason = f"the handler of {event.type} raised {type(error).__name__}; redrive once it is mended"
             return Outcome(failed(event, HANDLER_ERROR, reason), "failed", (), delivery.body, offset)
+
+    def records(self, records: Sequence[Record]) -> list[Outcome]:
+        """The outcomes of ``records``, in their order."""
+        return [self.record(record) for record in records]
 
     def record(self, record: Record) -> Outcome:
         """The outcome of a record of the log. A record that is not ours becomes a failed event."""

@@ -1,38 +1,38 @@
-"""The worker: polls the log, interprets records, commits batches; one owner per partition by epoch."""
+"""The worker: polls the log, interprets records, commits batches; one owner per partition by epoch.
+
+While a full batch is being committed the next one is read and interpreted, so that neither side waits for
+the other. One commit at most is under way, and whatever else is done about partitions waits for it.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final
 
 from consumer.clock import Clock
 from consumer.errors import (
     FencedError,
     HandlerLimitError,
-    LogUnavailableError,
-    ProjectionUnavailableError,
     StopError,
     TransientError,
 )
 from consumer.eventlog.base import Poll, Reader
 from consumer.log import Logger
 from consumer.metrics import Metrics
-from consumer.projection.base import Outcome, ProjectionWriter
+from consumer.projection.base import Gathered, Outcome, ProjectionWriter
 from consumer.projection.control_base import WorkerOrders
 from consumer.types import Health, Record
 from consumer.waiting import stopped_within
-from consumer.worker.commit import Committer
+from consumer.worker.commit import Committer, UnderWay
 from consumer.worker.interpret import Interpreter
 from consumer.worker.limits import HandlerLimit
 from consumer.worker.orders import Orders
-from consumer.worker.partition import Owned, Partitions, Pending, past_the_end, verify_log
+from consumer.worker.partition import Owned, Partitions, Pending, verify_log
 from consumer.worker.progress import Progress
 
 _TICK: Final = 1.0
 """Seconds between lease renewals, lag readings and looks at the log's end."""
-_END_GRACE: Final = 6
-"""How many looks at a log that is too short make it too short: a broker just back may report an old end."""
 
 
 class Worker:
@@ -74,9 +74,10 @@ class Worker:
         self._committer = Committer(writer, clock=clock, metrics=metrics, log=log)
         self._owned: dict[int, Owned] = {}
         self._pending: dict[int, Pending] = {}
+        self._under_way: UnderWay | None = None
         self._partitions = Partitions(writer)
         self._next_tick = 0.0
-        self._progress = Progress(clock)
+        self._progress = Progress(clock=clock, metrics=metrics, log=log)
         # Interpreting is CPU work: on a thread of its own it leaves the event loop to the receiver.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="interpret")
 
@@ -98,6 +99,7 @@ class Worker:
             await self._until(stop, self._reader.start)
             while not stop.is_set():
                 await self._until(stop, self._step)
+            await self._settle()
         except StopError as error:
             self._progress.stopped = str(error)
             self._metrics.worker_stopped.set(1)
@@ -124,7 +126,7 @@ class Worker:
             try:
                 await action()
             except TransientError as error:
-                self._note(error)
+                self._progress.failed(error)
                 backoff.postpone(now := self._clock.monotonic())
                 await stopped_within(stop, backoff.due - now)
             else:
@@ -133,14 +135,20 @@ class Worker:
     async def _step(self) -> None:
         wait = 0.02 if any(not pending.standby for pending in self._pending.values()) else self._wait
         poll = await self._reader.poll(max_records=self._batch_size, wait=wait)
-        self._reassign(poll)
+        if poll.revoked or poll.assigned:
+            await self._settle()
+            self._reassign(poll)
         for partition, records in poll.records.items():
             if partition in self._owned:
-                await self._guarded(partition, partial(self._apply, partition, records))
+                await self._apply(partition, records)
         now = self._clock.monotonic()
-        for partition, pending in list(self._pending.items()):
-            if pending.due <= now:
-                await self._guarded(partition, partial(self._acquire, partition))
+        due = [partition for partition, pending in self._pending.items() if pending.due <= now]
+        # Less than a full batch: what comes during the commit makes the next one larger.
+        if due or now >= self._next_tick or sum(map(len, poll.records.values())) < self._batch_size:
+            await self._settle()
+        for partition in due:
+            if partition in self._pending:
+                await self._guarded(partition, self._acquire(partition))
         if now >= self._next_tick:
             self._next_tick = now + _TICK
             if await self._orders.changed():
@@ -170,15 +178,15 @@ class Worker:
         for partition in poll.assigned:
             self._pending[partition] = Pending(due=0.0)
 
-    async def _guarded(self, partition: int, action: Callable[[], Awaitable[None]]) -> None:
-        """Do ``action``; if it fails for now, acquire the partition anew later.
+    async def _guarded(self, partition: int, action: Awaitable[None]) -> None:
+        """Await ``action``; if it fails for now, acquire the partition anew later.
 
         Only the checkpoint knows whether a commit whose answer was lost took place.
         """
         try:
-            await action()
+            await action
         except (TransientError, FencedError) as error:
-            self._note(error)
+            self._progress.failed(error)
             self._owned.pop(partition, None)
             await self._reader.pause(partition)
             pending = self._pending.setdefault(partition, Pending(due=0.0))
@@ -198,11 +206,7 @@ class Worker:
             self._progress.moved()
             return
         bounds = (await self._reader.bounds())[partition]
-        if checkpoint.next_offset > bounds.end:
-            if self._reader.exclusive and pending.attempts < _END_GRACE:
-                raise LogUnavailableError(str(past_the_end(partition, checkpoint, bounds)))
-            raise past_the_end(partition, checkpoint, bounds)
-        await verify_log(self._reader, partition, checkpoint, bounds)
+        await verify_log(self._reader, partition, checkpoint, bounds, attempts=pending.attempts)
         if self._orders.paused is None:
             await self._reader.seek(partition, checkpoint.next_offset)
         del self._pending[partition]
@@ -219,19 +223,45 @@ class Worker:
         )
 
     async def _apply(self, partition: int, records: Sequence[Record]) -> None:
+        """Interpret ``records``, wait for the commit under way, begin the next."""
         started = self._clock.monotonic()
-        outcomes = await asyncio.get_running_loop().run_in_executor(
-            self._thread, _interpreted, self._interpret, records
+        outcomes, gathered = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._interpreted, records
         )
+        await self._settle()
+        owned = self._owned.get(partition)
+        if owned is None:
+            return  # the batch before this one failed, and both come again
         raised = self._limit.check(partition, outcomes)
         if raised:
             self._metrics.handler_exceptions.inc(raised)
             self._log.error("handler_exception", partition=partition, events=raised)
-        await self._committer.commit(
-            self._reader.log_id, partition, self._owned[partition], records, outcomes
-        )
+        work = self._commit(partition, owned, started, records, outcomes, gathered)
+        self._under_way = UnderWay(partition, asyncio.create_task(work, name="worker-commit"))
+
+    def _interpreted(self, records: Sequence[Record]) -> tuple[Sequence[Outcome], Gathered]:
+        outcomes = self._interpret.records(records)
+        return outcomes, self._writer.gather(outcomes)
+
+    async def _commit(
+        self,
+        partition: int,
+        owned: Owned,
+        started: float,
+        records: Sequence[Record],
+        outcomes: Sequence[Outcome],
+        gathered: Gathered,
+    ) -> None:
+        await self._committer.commit(self._reader.log_id, partition, owned, records, outcomes, gathered)
         self._progress.moved()
         self._metrics.batch_seconds.observe(self._clock.monotonic() - started)
+
+    async def _settle(self) -> None:
+        """Wait for the commit that is under way. Raises StopError."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            partition, commit = under_way
+            await self._guarded(partition, commit)
 
     async def _tick(self) -> None:
         """Renew leases, measure lag, note which partitions are at the end."""
@@ -250,41 +280,21 @@ class Worker:
             self._metrics.lag.labels(str(partition)).set(lag)
             if lag == 0:
                 self._progress.moved()
-            await self._guarded(
-                partition,
-                partial(
-                    self._writer.renew,
-                    self._reader.log_id,
-                    partition,
-                    epoch=owned.epoch,
-                    lease=lease,
-                    end_seen=owned.caught_up_as_of(bounds[partition].end, looked_at),
-                ),
+            seen = owned.caught_up_as_of(bounds[partition].end, looked_at)
+            renewal = self._writer.renew(
+                self._reader.log_id, partition, epoch=owned.epoch, lease=lease, end_seen=seen
             )
+            await self._guarded(partition, renewal)
 
     async def _leave(self) -> None:
         """Release the leases and leave the group; failing to is harmless: both run out by themselves."""
+        with contextlib.suppress(StopError):  # it is ending anyway
+            await self._settle()
         for partition, owned in self._owned.items():
             try:
                 await self._writer.release(self._reader.log_id, partition, epoch=owned.epoch)
             except (TransientError, FencedError) as error:
-                self._note(error)
+                self._progress.failed(error)
         self._owned.clear()
         self._pending.clear()
         await self._reader.stop()
-
-    def _note(self, error: TransientError | FencedError) -> None:
-        self._progress.failed(error)
-        if isinstance(error, FencedError):
-            self._metrics.fenced.inc()
-            self._log.warning("fenced", reason=str(error))
-            return
-        if isinstance(error, ProjectionUnavailableError):
-            self._metrics.worker_retries.labels("projection").inc()
-        else:
-            self._metrics.worker_retries.labels("log").inc()
-        self._log.warning("worker_retry", error=type(error).__name__, reason=str(error))
-
-
-def _interpreted(interpret: Interpreter, records: Sequence[Record]) -> list[Outcome]:
-    return [interpret.record(record) for record in records]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from consumer.errors import LogMismatchError
+from consumer.errors import LogMismatchError, LogUnavailableError
 from consumer.eventlog.base import Reader
 from consumer.projection.base import Checkpoint, ProjectionWriter
 from consumer.types import Bounds
@@ -12,6 +12,8 @@ from consumer.worker.interpret import digest
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
+_END_GRACE = 6
+"""How many looks at a log that is too short make it too short: a broker just back may report an old end."""
 
 
 @dataclass(slots=True)
@@ -65,22 +67,22 @@ class Partitions:
             self._told |= new
 
 
-def past_the_end(partition: int, checkpoint: Checkpoint, bounds: Bounds) -> LogMismatchError:
-    """The log is shorter than what was applied from it."""
-    return LogMismatchError(
-        f"partition {partition}: the projection has applied records up to offset "
-        f"{checkpoint.next_offset - 1}, but the log ends at {bounds.end}: an older copy of the log was put "
-        f"back, or the topic was made anew. {WHAT_TO_DO}"
-    )
-
-
-async def verify_log(reader: Reader, partition: int, checkpoint: Checkpoint, bounds: Bounds) -> None:
+async def verify_log(
+    reader: Reader, partition: int, checkpoint: Checkpoint, bounds: Bounds, *, attempts: int
+) -> None:
     """Check that the log still holds the record that was applied last.
 
+    ``attempts``: how often the partition could not be acquired before.
+
     Raises:
-        LogMismatchError: expired records, or another record at that offset.
-        LogUnavailableError: the log does not answer.
+        LogMismatchError: shorter than what was applied, expired records, or another record at that offset.
+        LogUnavailableError: the log does not answer, or seems too short but may only be behind.
     """
+    if checkpoint.next_offset > bounds.end:
+        too_short = _past_the_end(partition, checkpoint, bounds)
+        if reader.exclusive and attempts < _END_GRACE:
+            raise LogUnavailableError(str(too_short))
+        raise too_short
     if checkpoint.next_offset < bounds.start:
         raise LogMismatchError(
             f"partition {partition}: the next record to apply is offset {checkpoint.next_offset}, but the "
@@ -100,3 +102,11 @@ WHAT_TO_DO = (
     "Put the right log back; or, if this log is the one to go on with, start it with an empty projection "
     "(a new PROJECTION address), which is then rebuilt from it."
 )
+
+
+def _past_the_end(partition: int, checkpoint: Checkpoint, bounds: Bounds) -> LogMismatchError:
+    return LogMismatchError(
+        f"partition {partition}: the projection has applied records up to offset "
+        f"{checkpoint.next_offset - 1}, but the log ends at {bounds.end}: an older copy of the log was put "
+        f"back, or the topic was made anew. {WHAT_TO_DO}"
+    )

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from consumer.clock import Clock
+from consumer.errors import FencedError, ProjectionUnavailableError, TransientError
+from consumer.log import Logger
+from consumer.metrics import Metrics
 from consumer.types import Health
 
 _PATIENCE: Final = 30.0
@@ -13,8 +16,10 @@ _PATIENCE: Final = 30.0
 class Progress:
     """What the worker has seen lately."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, metrics: Metrics, log: Logger) -> None:
         self._clock = clock
+        self._metrics = metrics
+        self._log = log
         self._moved = clock.monotonic()
         self._begun = False
         self.stopped: str | None = None
@@ -33,9 +38,16 @@ class Progress:
         self._begun = True
         self.trouble = None
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: TransientError | FencedError) -> None:
         """Something failed that may work later."""
         self.trouble = f"{type(error).__name__}: {error}"
+        if isinstance(error, FencedError):
+            self._metrics.fenced.inc()
+            self._log.warning("fenced", reason=str(error))
+            return
+        side = "projection" if isinstance(error, ProjectionUnavailableError) else "log"
+        self._metrics.worker_retries.labels(side).inc()
+        self._log.warning("worker_retry", error=type(error).__name__, reason=str(error))
 
     def health(self, positions: Mapping[int, int]) -> Health:
         idle = self._clock.monotonic() - self._moved

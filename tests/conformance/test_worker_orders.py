@@ -1,9 +1,12 @@
 """The worker under an operator's orders: it waits, goes on, and says what stopped it."""
 
+from functools import partial
 from pathlib import Path
 
+from consumer.projection.base import EventQuery
 from consumer.projection.connections import OwnConnection
 from consumer.projection.control import SqlWorkerControl
+from consumer.projection.store import SqlProjectionWriter
 from consumer.worker.limits import HandlerLimit
 from tests.worker_kit import Handlers, Mirror, eventually
 
@@ -86,6 +89,25 @@ async def test_stop_is_forgotten_when_the_process_ends(address: str, tmp_path: P
     await connection.stop()
 
 
+async def test_taken_over_while_reading_ahead(address: str, tmp_path: Path) -> None:
+    """Whenever another one takes the partition, what was read ahead is dropped, and all is applied once."""
+    async with Mirror(tmp_path, address, works=False, batch_size=5) as mirror:
+        await mirror.delete_vouchers(300)
+        other = SqlProjectionWriter(address, interpret=Handlers(), clock=mirror.clock)
+        await other.start()
+        mirror.work()
+        applied, taken = 0, 0
+        while applied < 300 and taken < 4:
+            await eventually(partial(_applied_more, mirror, applied))
+            taken += 1
+            checkpoint = await other.acquire(await _log_id(mirror), 0, owner="other", lease=None)
+            assert checkpoint is not None
+            applied = checkpoint.next_offset
+        await other.stop()
+        await eventually(lambda: _has(mirror, {"applied": 300}))
+        assert {row.deliveries for row in await mirror.reader.events(EventQuery(limit=300))} == {1}
+
+
 async def _has(mirror: Mirror, statuses: dict[str, int]) -> bool:
     return await mirror.statuses() == statuses
 
@@ -100,3 +122,11 @@ async def _lags(mirror: Mirror, number: int) -> bool:
 
 async def _stopped(mirror: Mirror) -> bool:
     return bool((await mirror.control.state()).stops)
+
+
+async def _log_id(mirror: Mirror) -> str:
+    return (await mirror.reader.info()).checkpoints[0].log_id
+
+
+async def _applied_more(mirror: Mirror, least: int) -> bool:
+    return (await mirror.statuses()).get("applied", 0) > least

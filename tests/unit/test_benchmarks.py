@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
         (("receiver", "--turns", "1", "--seconds", "0.2"), ("receiver, sqlite", "bare application, sqlite")),
         (("worker", "--events", "5000"), ("worker, sqlite into sqlite",)),
         (("projection", "--events", "2000"), ("projection, sqlite",)),
+        (("floor", "--events", "2000"), ("statements alone, sqlite",)),
         (
             ("listing", "--entries", "3000", "--word", "resource_name"),
             ("is resource_name", "in resource_name"),

@@ -25,6 +25,13 @@ def test_what_goes_in_comes_out(body: bytes) -> None:
     assert len(packed) <= len(body) + 1
 
 
+@given(st.lists(st.one_of(st.binary(max_size=100), st.binary(max_size=20).map(lambda part: part * 50))))
+def test_many_at_once(bodies: list[bytes]) -> None:
+    """Many bodies packed at once are what each is alone."""
+    codec = PayloadCodec()
+    assert codec.pack_all(bodies) == [codec.pack(body) for body in bodies]
+
+
 def test_a_delivery_shrinks_to_a_quarter() -> None:
     """A delivery with ids and times of its own takes a quarter of its size, or less."""
     body = voucher_deleted()
