@@ -43,6 +43,16 @@ class ErrorBody(BaseModel):
         return self.model_dump_json(exclude_none=True).encode()
 
 
+def unreadable_request(*, request_id: str | None = None) -> ErrorBody:
+    return ErrorBody(
+        code=400,
+        key="invalid_request",
+        message="Invalid request",
+        details="This is not HTTP, or its request line or headers are longer than 64 KiB.",
+        request_id=request_id,
+    )
+
+
 def invalid_query_params(details: str, *, request_id: str | None = None) -> ErrorBody:
     return ErrorBody(
         code=400,

@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol, with less work for each request.
 
-What it does is what uvicorn does. It differs in four things, each a part of what a delivery costs:
+What it does is what uvicorn does, but that what is not HTTP is refused in the shape of all errors. It differs
+in four more things, each a part of what a delivery costs:
 
 - An answer that is whole when it is sent leaves in one write, its head and its body together. uvicorn writes
   them one by one: twice the system calls, and twice the wake-ups of whoever waits for the answer.
@@ -28,6 +29,9 @@ from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
 )
+
+from consumer.web.errors import JSON, REQUEST_ID_HEADER, Problem, new_request_id
+from schemas.errors import unreadable_request
 
 _REMEMBERED: Final = 256
 _LONGEST_REMEMBERED: Final = 256
@@ -75,6 +79,21 @@ class LeanProtocol(HttpToolsProtocol):
             # Pipelined: it waits for the answer before it.
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn has logged it
+        """Refuse what cannot be read as a request; nothing more is read from its connection."""
+        request_id = new_request_id()
+        content = Problem(unreadable_request()).content(request_id)
+        headers = [
+            *self.server_state.default_headers,
+            JSON,
+            (b"content-length", b"%d" % len(content)),
+            (REQUEST_ID_HEADER, request_id.encode("ascii")),
+            (b"connection", b"close"),
+        ]
+        lines = [STATUS_LINE[400], *(_header_line(name, value) for name, value in headers), b"\r\n", content]
+        self.transport.write(b"".join(lines))
+        self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         task = self.loop.create_task(_run(cycle, app, self.tasks))

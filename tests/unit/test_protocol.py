@@ -5,10 +5,12 @@ import socket
 from functools import partial
 from typing import Any, Final
 
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from consumer.bootstrap.server import bind, create_server
 from consumer.web.protocol import LeanProtocol, give_up
+from schemas.errors import ErrorBody
 from tests.unit.webkit import exchange, until
 
 CHUNK: Final = b"x" * 100_000
@@ -100,6 +102,27 @@ async def test_header_that_would_begin_another() -> None:
     answer = b"".join(transport.written)
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"x-other" not in answer
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"Hello\r\n\r\n", b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 70_000)],
+    ids=["no HTTP", "long"],
+)
+async def test_what_is_no_request(request_: bytes) -> None:
+    """What cannot be read as a request is refused in the shape of all errors; its connection ends."""
+    protocol, transport = connect()
+    protocol.data_received(request_)
+    head, _, content = b"".join(transport.written).partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ") for line in lines)
+    error = ErrorBody.model_validate_json(content)
+    assert status == "HTTP/1.1 400 Bad Request"
+    assert headers["content-length"] == str(len(content))
+    assert (headers["content-type"], headers["connection"]) == ("application/json", "close")
+    assert (error.code, error.key) == (400, "invalid_request")
+    assert error.request_id == headers["x-request-id"]
+    assert transport.is_closing()
 
 
 async def test_idle_connection_is_closed() -> None:
