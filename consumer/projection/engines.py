@@ -25,6 +25,8 @@ _READER_CACHE_KIB: Final = 4_096
 WAL_PAGES: Final = 8_192
 """Pages (32 MiB) in the write-ahead log at which the writer moves them into the database."""
 _CONNECT_SECONDS: Final = 10
+_SILENT_SECONDS: Final = 25
+"""So long a server's machine may acknowledge nothing: as with three keepalives."""
 
 # Tables grow from nothing under sessions that live long: a plan made once would stay that of an empty table.
 _POSTGRES_ALWAYS: Final = ("plan_cache_mode = force_custom_plan", "jit = off")
@@ -162,6 +164,8 @@ def _postgres(url: str, purpose: Purpose, connections: int) -> Engine:
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
+            # None are sent while something is on its way: the system would try for a quarter of an hour.
+            tcp_user_timeout=_SILENT_SECONDS * 1000,
         )
         for setting in _POSTGRES_SETTINGS[purpose]:
             connection.execute(f"SET {setting}".encode())

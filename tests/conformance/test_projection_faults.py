@@ -11,7 +11,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from consumer.errors import DataRejectedError, FencedError, ProjectionUnavailableError, StopError
 from consumer.projection.base import Batch
-from consumer.projection.engines import open_engine
+from consumer.projection.engines import Purpose, open_engine
 from consumer.projection.failures import ConflictError, translate
 from consumer.projection.migrate import migrate
 from consumer.projection.queries import SqlProjectionReader
@@ -75,6 +75,19 @@ async def test_read_only_for_a_while(postgres_server: PostgresServer, postgres_u
     await asyncio.to_thread(postgres_server.execute, f"{readonly} off")
     await feed.push(Said("e2", resource_id="v2"))
     await store.stop()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("purpose", ["read", "write", "migrate"])
+def test_a_server_gone_without_a_word_is_given_up(postgres_url: str, purpose: Purpose) -> None:
+    """Every connection ends when nothing is acknowledged, both while it waits and while it sends."""
+    engine = open_engine(postgres_url, purpose).engine
+    driver = engine.raw_connection().driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    asked = driver.info.get_parameters()
+    silent = sum(int(asked[f"keepalives_{name}"]) * number for name, number in (("idle", 1), ("interval", 3)))
+    assert asked["tcp_user_timeout"] == str(silent * 1000)
+    engine.dispose()
 
 
 @pytest.mark.parametrize("damage", [b"no database" * 1000, None])

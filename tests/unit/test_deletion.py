@@ -126,6 +126,12 @@ async def test_unknown_id(scene: Scene, entry_id: str, mode: Deletes) -> None:
     assert scene.fake.asked == []
 
 
+async def test_the_end_of_a_line_is_part_of_an_id(scene: Scene) -> None:
+    """An id with one more is another one."""
+    assert is_error(await delete(scene.web("local"), f"{await scene.entry_id()}%0A"), 404, "not_found")
+    assert await scene.is_listed()
+
+
 async def test_404_has_the_published_form(scene: Scene) -> None:
     """The 404 names what was asked for."""
     body = (await delete(scene.web(), "tbe_nothing")).json()

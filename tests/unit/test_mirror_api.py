@@ -19,7 +19,7 @@ from tests.unit.webkit import CREDENTIALS, DATA, PROJECT, Web, is_error
 
 EVENTS: Final = "/mirror/v1/events"
 ENTRIES: Final = "/mirror/v1/entries/"
-STRANGE: Final = "evt/1 é%2F?x"
+STRANGE: Final = "evt/1\né%2F?x\n"
 CAMPAIGN: Final = "camp/1%20#"
 DELETION: Final = (DATA / "webhooks" / "voucher.deleted.json").read_bytes()
 
@@ -196,6 +196,13 @@ async def test_ids_of_any_characters(web: Web) -> None:
         assert (await get(web, path))["id"] == STRANGE
     for path in (quote(f"tbe_{CAMPAIGN}", safe=""), quote(f"tbe_{CAMPAIGN}")):
         assert (await get(web, ENTRIES + path))["resource_id"] == CAMPAIGN
+
+
+async def test_the_end_of_a_line_is_part_of_an_id(web: Web) -> None:
+    """With one more at its end it is another one; so is every path."""
+    for path in (f"{EVENTS}/{quote(STRANGE)}", f"{ENTRIES}tbe_{quote(CAMPAIGN)}", EVENTS):
+        await get(web, path)
+        assert is_error(await web.get(f"{path}%0A", **CREDENTIALS), 404, "not_found")
 
 
 @pytest.mark.parametrize("path", [EVENTS + "/", ENTRIES])

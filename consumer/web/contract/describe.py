@@ -4,6 +4,7 @@
 about answers and errors is what the routes do, and the tests hold both against each other.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
@@ -90,6 +91,8 @@ class DescribedRoute(Route):
 
     def __init__(self, method: str, path: str, endpoint: Endpoint, operation: Operation) -> None:
         super().__init__(path, endpoint, methods=[method])
+        # As Starlette makes it, an id with the end of a line would be that without it, or none.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
         self.path = self.path_format
         self.method = method
         self.operation = operation
