@@ -6,7 +6,7 @@ import sys
 import typer
 
 from consumer.bootstrap.logs import quiet_libraries
-from consumer.cli import admin, demo, events, init, keys, reconcile, send, serve, status, worker
+from consumer.cli import admin, demo, events, init, keys, reconcile, send, serve, spool, status, worker
 from consumer.cli.common import AWAY, FOUND, INTERRUPTED, WRONG_USAGE, ConfigOption, notice
 from consumer.errors import BinmirrorError, NotDurableError, SettingsError, TransientError
 
@@ -37,6 +37,7 @@ status.register(app)
 reconcile.register(app)
 events.register(app)
 worker.register(app)
+spool.register(app)
 keys.register(app)
 init.register(app)
 admin.register(app)

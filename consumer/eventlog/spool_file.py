@@ -123,6 +123,14 @@ _SET_ASIDE: Final = (
     "INSERT INTO set_aside (partition, spooled_at, reason, key, headers, value) "
     "SELECT partition, spooled_at, ?, key, headers, value FROM waiting WHERE id = ?"
 )
+_WAIT_AGAIN: Final = (
+    "INSERT INTO waiting (partition, spooled_at, reason, key, headers, value) "
+    "SELECT partition, spooled_at, reason, key, headers, value FROM set_aside "
+    "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
+_NO_LONGER_ASIDE: Final = (
+    "DELETE FROM set_aside WHERE id IN (SELECT value FROM json_each(?)) RETURNING partition"
+)
 _LIST: Final = (
     "SELECT id, partition, spooled_at, reason, key, value, headers FROM set_aside "
     "WHERE id > ? ORDER BY id LIMIT ?"
@@ -212,6 +220,17 @@ class SpoolFile(WritableFile):
         # A record leaves about as much in the WAL when it goes as when it came.
         self.wrote(_RECORD_BYTES * (len(relayed) + len(refused)))
         self.tidy()
+
+    def wait_again(self, ids: Sequence[int]) -> int:
+        """Have records that were set aside wait for the log once more. Returns how many there were."""
+        with self._transaction() as connection:
+            chosen = json.dumps(list(ids))
+            connection.execute(_WAIT_AGAIN, (chosen,))
+            partitions = Counter(row[0] for row in connection.execute(_NO_LONGER_ASIDE, (chosen,)).fetchall())
+            for partition, count in partitions.items():
+                connection.execute(_COUNT, ("set_aside", partition, -count))
+                connection.execute(_COUNT, ("waiting", partition, count))
+        return partitions.total()
 
     def list_set_aside(self, after: int, limit: int) -> list[SetAsideRecord]:
         """In the order of their ids, from the one after ``after`` on."""

@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.samples import voucher_deleted
+from tests.e2e.test_commands import binmirror
 from tests.servers.kafka import KafkaBroker
 from tests.stack import CREDENTIALS, Stack, client_of, deliver, in_bin, running, until
 
@@ -15,13 +16,13 @@ pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
 
 async def limit_topic(broker: KafkaBroker, topic: str, max_message_bytes: int) -> None:
-    """Lower the topic's limit behind binmirror's back: at the start it would refuse such a topic."""
+    """Change the topic's limit behind binmirror's back: at the start it would refuse such a topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
     try:
-        resource = ConfigResource(
-            ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": str(max_message_bytes)}
-        )
+        kept = {"retention.ms": "-1", "retention.bytes": "-1"}  # what is not named goes back to its default
+        configs = {"max.message.bytes": str(max_message_bytes), **kept}
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)
         await admin.alter_configs([resource])
     finally:
         await admin.close()
@@ -36,7 +37,7 @@ def large(voucher_id: str) -> bytes:
 async def test_refused_delivery_is_set_aside(
     server_stack: Stack, kafka_broker: KafkaBroker, kafka_topic: str
 ) -> None:
-    """It is answered 202 and kept on disk; metrics and health tell; deliveries after it are mirrored."""
+    """It is answered 202 and kept; deliveries after it are mirrored, and it is, once the limit is raised."""
     service = server_stack.service()
     with running(service):
         await service.ready()
@@ -58,3 +59,13 @@ async def test_refused_delivery_is_set_aside(
             await until(set_aside, "one record set aside")
             health = (await client.get("/health", headers=CREDENTIALS)).json()
             assert health["roles"]["receiver"]["ready"] is True
+
+            listed = binmirror(service, "spool", "list", "--json")
+            assert (listed.returncode, json.loads(listed.stdout)["event_id"]) == (1, "ev_v_large")
+            await limit_topic(kafka_broker, kafka_topic, 4 << 20)
+            # A receiver knows the topic's limit from when it connected.
+            service.stop()
+            await service.start().ready()
+            retried = binmirror(service, "spool", "retry", "--all")
+            assert retried.returncode == 0, retried.stderr
+            await in_bin(service.url, ["v_large"])

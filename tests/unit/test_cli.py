@@ -87,6 +87,8 @@ def test_all_commands_are_there() -> None:
         "keys create",
         "keys list",
         "keys revoke",
+        "spool list",
+        "spool retry",
         "worker pause",
         "worker resume",
         "worker status",

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
+from consumer.clock import SystemClock
 from consumer.errors import NotDurableError, StopError
-from consumer.eventlog.spool_file import read_counts
+from consumer.eventlog.spool_file import SpoolFile, read_counts
 from consumer.types import NewRecord
 from tests.unit.spoolkit import PATIENCE, Fault, Machine, keep_all, of_partition, partition_of, record, until
 
@@ -63,6 +64,25 @@ async def test_settles(machine: Machine) -> None:
     counts = read_counts(machine.spool_path)
     assert counts is not None
     assert (counts.pending, counts.set_aside) == (2, 1)
+
+
+async def test_waits_again(machine: Machine) -> None:
+    """What was set aside waits once more, behind what waits already, and a relay brings it to the log."""
+    async with machine.open_spool() as spool, machine.open_log() as log:
+        for number in range(3):
+            await spool.append(record(number), partition=number % 2, reason="too large", shelf="set_aside")
+        (first, second, third) = await spool.list_set_aside()
+        file = SpoolFile(machine.spool_path, busy=1, clock=SystemClock())
+        assert file.wait_again([third.id, first.id, 99]) == 2
+        assert file.wait_again([first.id]) == 0
+        file.close()
+        assert machine.in_spool() == [record(0), record(2)]
+        assert await spool.list_set_aside() == [second]
+        counts = read_counts(machine.spool_path)
+        assert counts == ({0: 2}, 1)
+        async with machine.relaying(spool, log):
+            await until(lambda: spool.pending() == 0 and spool.set_aside() == 1)
+    assert machine.in_log() == [record(0), record(2)]
 
 
 async def test_takes_by_size(machine: Machine) -> None:
