@@ -107,5 +107,10 @@ def _some_trigrams(text: str) -> Sequence[str]:
     return list(dict.fromkeys(text[place : place + LENGTH] for place in places))
 
 
+# pg_trgm compares in lower case, in which some locales make another letter of a sigma at a word's end. What
+# is looked for may end within a word: any character will do there.
+_LITERAL: Final = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "\N{GREEK CAPITAL LETTER SIGMA}": "_"})
+
+
 def _literal(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return text.translate(_LITERAL)

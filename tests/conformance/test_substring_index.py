@@ -1,5 +1,6 @@
 """The index of parts of names and ids, on SQLite and PostgreSQL: the same answers, sooner."""
 
+import asyncio
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ from sqlalchemy import Connection
 
 from consumer.errors import ProjectionUnavailableError, SettingsError
 from consumer.projection.engines import open_engine
+from consumer.projection.fragments import put_together
 from consumer.projection.migrate import migrate
 from consumer.projection.pages import Pages
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
 from consumer.projection.substring_index import set_substring_index
-from consumer.projection.trigrams import PARTS, indexed_keys
+from consumer.projection.trigrams import PARTS, indexed_keys, matching
 from schemas.trash_bin import BinQuery, Condition, FilterKey, Filters, Operator
 from tests.conformance.test_projection_plans import plan
 from tests.projection_kit import Feed, Said, writer
@@ -136,6 +138,27 @@ async def test_vacuum_numbers_rows_anew(tmp_path_factory: pytest.TempPathFactory
     await again.start()
     assert indexed(address) == frozenset(ALL)
     await again.stop()
+
+
+@pytest.mark.postgres
+async def test_lower_case_that_depends_on_what_follows(postgres_server: PostgresServer) -> None:
+    """In a locale where a sigma at a word's end is another letter no part with one is missed."""
+    name = f"sigma_{uuid.uuid4().hex[:8]}"
+    locale = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'PG_UNICODE_FAST' ENCODING 'UTF8'"
+    await asyncio.to_thread(postgres_server.execute, f"CREATE DATABASE {name} TEMPLATE template0 {locale}")
+    address = postgres_server.url(name)
+    store = writer(address, migrate=True, substring_index=ALL)
+    await store.start()
+    await (await Feed.of(store)).push(Said(name="ΑΒΣΑ"))
+    await store.stop()
+    for text in ("ΑΒΣ", "ΒΣΑ", "ΣΑ"):
+        found = matching(Condition("resource_name", "$contains", (text,)), "postgresql")
+        statement = put_together("SELECT count(*) FROM bin_entries WHERE {}", found)
+        with connected(address) as connection:
+            connection.exec_driver_sql("SET enable_seqscan = off")
+            asked = statement.for_driver("postgresql")
+            assert connection.exec_driver_sql(asked, statement.values).scalar_one() == 1
+    await asyncio.to_thread(postgres_server.drop_database, address)
 
 
 @pytest.mark.postgres
