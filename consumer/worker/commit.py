@@ -97,7 +97,7 @@ class Committer:
             log_id=log_id,
             partition=partition,
             epoch=owned.epoch,
-            start=owned.next_offset,
+            start=records[0].offset,  # were it not where the projection stands, the commit would be fenced
             end=last.offset + 1,
             digest=digest(last),
             outcomes=outcomes,
