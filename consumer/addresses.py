@@ -16,6 +16,7 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:([0-9]{1,5}))?
 _SOCKET_PATH_BYTES: Final = 107
 _MAX_PORT: Final = 65_535
 
+_HTTP: Final = ("https://", "http://")
 VOUCHERIFY_CLUSTERS: Final = ("api", "us1.api", "as1.api")
 """The clusters of Voucherify's API by name; ``api`` is the European one."""
 
@@ -157,8 +158,27 @@ def parse_voucherify(text: str) -> str:
     """
     if text in VOUCHERIFY_CLUSTERS:
         return f"https://{text}.voucherify.io"
-    if not text.startswith(("https://", "http://")):
+    if not text.startswith(_HTTP):
         raise ValueError(f"is neither a cluster ({', '.join(VOUCHERIFY_CLUSTERS)}) nor an https:// address")
+    _check_http(text, hint="; they belong in VOUCHERIFY_APP_ID and _APP_TOKEN")
+    return text.rstrip("/").removesuffix("/v1")
+
+
+def parse_public_url(text: str) -> str:
+    """The address under which others reach us, without a slash at its end.
+
+    Raises:
+        ValueError: none; its text never repeats credentials.
+
+    """
+    if not text.startswith(_HTTP):
+        raise ValueError("is no https:// address")
+    _check_http(text)
+    return text.rstrip("/")
+
+
+def _check_http(text: str, *, hint: str = "") -> None:
+    """``hint``: where credentials belong that stand in it."""
     if any(character.isspace() or not character.isprintable() for character in text) or "#" in text:
         raise ValueError("holds a character that must be percent-encoded")
     try:
@@ -167,9 +187,8 @@ def parse_voucherify(text: str) -> str:
     except ValueError:
         raise ValueError("is not an address: its host or port is malformed") from None
     if "@" in parts.netloc:
-        raise ValueError("must not hold credentials; they belong in VOUCHERIFY_APP_ID and _APP_TOKEN")
+        raise ValueError(f"must not hold credentials{hint}")
     if not parts.hostname:
         raise ValueError("names no host")
     if parts.query or "?" in text:
         raise ValueError("takes no parameters")
-    return text.rstrip("/").removesuffix("/v1")

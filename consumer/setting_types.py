@@ -14,6 +14,7 @@ from consumer.addresses import (
     parse_entries_topic,
     parse_event_log,
     parse_projection,
+    parse_public_url,
     parse_voucherify,
 )
 
@@ -84,6 +85,10 @@ def _voucherify(value: object) -> object:
     return value
 
 
+def _public_url(value: object) -> object:
+    return parse_public_url(value) if isinstance(value, str) else value
+
+
 Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_patterns)]
 Identifier: TypeAlias = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_credential)]
@@ -91,4 +96,5 @@ Token: TypeAlias = Annotated[SecretStr, Field(min_length=1, max_length=500), Bef
 EventLog: TypeAlias = Annotated[EventLogAddress, NoDecode, BeforeValidator(_parsed_event_log)]
 EntriesTopic: TypeAlias = Annotated[KafkaAddress, NoDecode, BeforeValidator(_parsed_entries_topic)]
 Projection: TypeAlias = Annotated[ProjectionAddress, NoDecode, BeforeValidator(_parsed_projection)]
+PublicUrl: TypeAlias = Annotated[str, BeforeValidator(_public_url)]
 VoucherifyUrl: TypeAlias = Annotated[str, BeforeValidator(_voucherify)]

@@ -19,7 +19,16 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from consumer.addresses import KafkaAddress, SqliteAddress
 from consumer.errors import SettingsError
 from consumer.kafka_settings import KafkaFields
-from consumer.setting_types import EventLog, Identifier, Patterns, Projection, Secrets, Token, VoucherifyUrl
+from consumer.setting_types import (
+    EventLog,
+    Identifier,
+    Patterns,
+    Projection,
+    PublicUrl,
+    Secrets,
+    Token,
+    VoucherifyUrl,
+)
 from consumer.types import DEFAULT_PROJECT, Project, Role, VoucherifyAccess
 
 PREFIX: Final = "BINMIRROR_"
@@ -70,9 +79,7 @@ class Settings(BaseSettings, ProjectFields, KafkaFields):
     spool: Path = Field(Path("data/spool.db"), examples=["/var/lib/binmirror/spool.db"])
     host: str = Field("127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(8080, ge=0, le=65_535, examples=[8080])
-    public_url: str | None = Field(
-        None, pattern=r"^https?://[^\s?#]+$", examples=["https://hooks.example.com"]
-    )
+    public_url: PublicUrl | None = Field(None, examples=["https://hooks.example.com"])
     deletes: Literal["refuse", "forward", "local"] = Field("refuse", examples=["forward"])
     publish_deadline: float = Field(3.0, gt=0, lt=8, allow_inf_nan=False, examples=[3])
     max_body_bytes: int = Field(MEBIBYTE, ge=1024, le=64 * MEBIBYTE, examples=[MEBIBYTE])

@@ -25,13 +25,14 @@ from consumer.errors import SettingsError
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.eventlog.kafka.topic import TopicCreation
 from consumer.eventlog.spool_file import read_counts
-from consumer.ops.status import SpoolStatus, Status, take_status
+from consumer.ops.status import Sources, SpoolStatus, Status, take_status
 from consumer.ops.topic_status import TopicStatus, topic_status
 from consumer.ops.worker_switch import words
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.migrate import migrate
 from consumer.projection.substring_index import Told, set_substring_index
 from consumer.settings import Settings
+from consumer.web.targets import webhook_urls
 from schemas.trash_bin import FilterKey
 
 
@@ -42,16 +43,23 @@ async def current_status(settings: Settings) -> Status:
     if not isinstance(settings.event_log, SqliteAddress):
         spool = partial(_spool_status, settings.spool)
     try:
-        return await take_status(
-            log,
-            partial(_existing_projection, settings),
-            spool,
-            partial(look_at_reconciling, settings),
-            partial(_what_keeps_workers, settings),
-            partial(_how_publishing_goes, settings),
+        sources = Sources(
+            log=log,
+            open_reader=partial(_existing_projection, settings),
+            spool=spool,
+            reconciliation=partial(look_at_reconciling, settings),
+            worker=partial(_what_keeps_workers, settings),
+            topic=partial(_how_publishing_goes, settings),
         )
+        return await take_status(sources, webhook_urls=_webhook_urls(settings))
     finally:
         await log.close()
+
+
+def _webhook_urls(settings: Settings) -> Mapping[str, str]:
+    if settings.public_url is None:
+        return {}
+    return webhook_urls(settings.public_url, settings.resolved_projects())
 
 
 async def _what_keeps_workers(settings: Settings) -> Sequence[str]:

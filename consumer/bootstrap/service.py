@@ -26,7 +26,7 @@ from consumer.metrics import Metrics
 from consumer.settings import Settings
 from consumer.types import HealthCheck, Role
 from consumer.web.api import Api
-from consumer.web.app import create_app
+from consumer.web.app import Webhooks, create_app
 
 ROLES: Final[Sequence[Role]] = ("receiver", "worker", "api")
 
@@ -149,20 +149,27 @@ class Service:
         api: Api | None,
         health: Mapping[Role, HealthCheck],
     ) -> HttpServer:
+        settings = self._settings
+        webhooks = None
+        if producer is not None:
+            webhooks = Webhooks(
+                producer=producer,
+                max_body_bytes=settings.max_body_bytes,
+                body_timeout=settings.body_timeout,
+                public_url=settings.public_url,
+            )
         app = create_app(
-            projects=self._settings.resolved_projects(),
-            producer=producer,
+            projects=settings.resolved_projects(),
+            webhooks=webhooks,
             api=api,
             health=health,
             metrics=self._metrics,
             clock=self._clock,
             log=self._log,
-            max_body_bytes=self._settings.max_body_bytes,
-            body_timeout=self._settings.body_timeout,
             shutting_down=self._stop.is_set,
             about=self._about,
         )
-        return create_server(app, shutdown_deadline=self._settings.shutdown_deadline)
+        return create_server(app, shutdown_deadline=settings.shutdown_deadline)
 
     def _about(self) -> Mapping[str, object]:
         return {

@@ -10,8 +10,11 @@ from uuid import uuid4
 
 import typer
 
+from consumer.addresses import parse_public_url
 from consumer.cli.common import FOUND, leave, notice
 from consumer.setting_types import check_secret
+from consumer.types import DEFAULT_PROJECT
+from consumer.web.targets import webhook_urls
 
 _TEMPLATE: Final = """\
 # Settings of binmirror; docs/settings.md explains each. Variables of the environment win over this file.
@@ -30,7 +33,7 @@ BINMIRROR_API_APP_TOKEN={token}
 # BINMIRROR_PORT=8080
 
 # The address under which Voucherify reaches this service.
-# BINMIRROR_PUBLIC_URL=https://hooks.example.com
+{public_url_line}
 
 # Deliveries of any other Voucherify project become failed events.
 # BINMIRROR_VOUCHERIFY_PROJECT_ID=proj_PC2jOMWZ
@@ -42,7 +45,7 @@ BINMIRROR_API_APP_TOKEN={token}
 _NEXT: Final = """\
 Wrote {path}. Next:
   1. {first}
-  2. In Voucherify, Project settings, Webhooks: add https://YOUR-HOST/webhooks/voucherify as the URL,
+  2. In Voucherify, Project settings, Webhooks: add {webhook_url} as the URL,
      and choose the events voucher.deleted and campaign.deleted at least.
   3. Start the service:         binmirror serve
   4. Send it a first delivery:  binmirror send
@@ -59,6 +62,10 @@ def init_command(
         str | None,
         typer.Option(help="The webhook secret of your Voucherify project; asked for when left out."),
     ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(help="The address under which Voucherify reaches it: https://hooks.example.com"),
+    ] = None,
     path: Annotated[Path, typer.Option("--file", help="The file to write.")] = Path(".env"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file when it exists.")] = False,
 ) -> None:
@@ -66,13 +73,33 @@ def init_command(
 
     Asks for the secret: `binmirror init`
 
-    In a script: `binmirror init --secret "$SECRET" --file /etc/binmirror/env`
+    In a script: `binmirror init --secret "$SECRET" --public-url https://hooks.example.com --file /etc/bm.env`
     """
     if path.is_dir():
         raise typer.BadParameter(f"{path} cannot be written: it is a folder")
     if path.exists() and not force:
         notice(f"binmirror: {path} exists already; --force overwrites it, --file writes elsewhere")
         leave(FOUND)
+    address = _parsed_public_url(public_url)
+    secret = _checked_secret(secret)
+    text = _TEMPLATE.format(
+        secret_line=f"BINMIRROR_WEBHOOK_SECRETS={_quoted(secret)}"
+        if secret
+        else "# BINMIRROR_WEBHOOK_SECRETS=",
+        public_url_line=f"BINMIRROR_PUBLIC_URL={_quoted(address)}"
+        if address
+        else "# BINMIRROR_PUBLIC_URL=https://hooks.example.com",
+        app_id=uuid4(),
+        token=secrets.token_urlsafe(32),
+    )
+    _write(path, text)
+    first = "The webhook secret is in it." if secret else "Set BINMIRROR_WEBHOOK_SECRETS in it."
+    (webhook_url,) = webhook_urls(address or "https://YOUR-HOST", [DEFAULT_PROJECT]).values()
+    notice(_NEXT.format(path=path, first=first, webhook_url=webhook_url))
+
+
+def _checked_secret(secret: str | None) -> str | None:
+    """As given, or as typed where somebody can be asked."""
     if secret is None and sys.stdin.isatty():
         secret = typer.prompt(
             "Webhook secret (Voucherify: Project settings, Webhooks; Enter to add it later)",
@@ -85,16 +112,16 @@ def init_command(
             check_secret(secret)
         except ValueError as error:
             raise typer.BadParameter(f"the secret {error}") from None
-    text = _TEMPLATE.format(
-        secret_line=f"BINMIRROR_WEBHOOK_SECRETS={_quoted(secret)}"
-        if secret
-        else "# BINMIRROR_WEBHOOK_SECRETS=",
-        app_id=uuid4(),
-        token=secrets.token_urlsafe(32),
-    )
-    _write(path, text)
-    first = "The webhook secret is in it." if secret else "Set BINMIRROR_WEBHOOK_SECRETS in it."
-    notice(_NEXT.format(path=path, first=first))
+    return secret
+
+
+def _parsed_public_url(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return parse_public_url(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--public-url {error}") from None
 
 
 def _quoted(secret: str) -> str:

@@ -88,6 +88,8 @@ def _parts(status: Status) -> list[tuple[object, ...]]:
         rows.append(("spool", spool.path, f"{spool.waiting} waiting, {spool.set_aside} set aside"))
     if status.topic is not None:
         rows.append(("topic of entries", status.topic.address, status.topic.words))
+    for project, url in status.webhook_urls.items():
+        rows.append(("webhook", url, f"the URL to enter in Voucherify, for {project}"))
     return rows
 
 

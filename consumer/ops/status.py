@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from consumer.errors import NotDurableError, StopError, TransientError
 from consumer.eventlog.base import LogAdmin, LogInfo
@@ -52,6 +52,8 @@ class Status:
     """Of the projects whose bin at Voucherify can be read."""
     topic: TopicStatus | None = None
     """Of entries, if there is one."""
+    webhook_urls: Mapping[str, str] = field(default_factory=dict)
+    """Project → the URL to enter in Voucherify; empty without PUBLIC_URL."""
     away: dict[str, str] = field(default_factory=dict)
     """Part → why it did not answer."""
     stopped: dict[str, str] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class Status:
             "spool": self.spool and self.spool._asdict(),
             "entries_topic": self.topic and self.topic._asdict(),
             "reconciliation": [project.as_dict() for project in self.reconciliation],
+            "webhook_urls": dict(self.webhook_urls),
             "away": self.away,
             "stopped": self.stopped,
         }
@@ -133,63 +136,77 @@ def _projection(info: ProjectionInfo) -> dict[str, Any]:
     }
 
 
-async def take_status(
-    log: LogAdmin,
-    open_reader: Callable[[], ProjectionReader],
-    spool: Callable[[], Awaitable[SpoolStatus | None]] | None,
-    reconciliation: Callable[[], Awaitable[Sequence[ProjectReconciliation]]] | None = None,
-    worker: Callable[[], Awaitable[Sequence[str]]] | None = None,
-    topic: Callable[[], Awaitable[TopicStatus | None]] | None = None,
-) -> Status:
-    """Ask every part; one that is away does not hide the others.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Whom a report asks; None: there is no such part."""
 
-    ``open_reader`` may raise StopError: no projection yet. ``worker`` says what keeps workers from working.
-    """
-    status = Status()
+    log: LogAdmin
+    open_reader: Callable[[], ProjectionReader]
+    """May raise StopError: no projection yet."""
+    spool: Callable[[], Awaitable[SpoolStatus | None]] | None = None
+    reconciliation: Callable[[], Awaitable[Sequence[ProjectReconciliation]]] | None = None
+    worker: Callable[[], Awaitable[Sequence[str]]] | None = None
+    """What keeps workers from working."""
+    topic: Callable[[], Awaitable[TopicStatus | None]] | None = None
 
-    async def ask_log() -> None:
-        status.log = await log.describe()
 
-    async def ask_projection() -> None:
-        reader = open_reader()
+async def take_status(sources: Sources, *, webhook_urls: Mapping[str, str]) -> Status:
+    """Ask every part; one that is away does not hide the others."""
+    status = Status(webhook_urls=webhook_urls)
+    for part, ask in _ASKS.items():
         try:
-            await reader.start()
-            status.projection = await reader.info()
-        finally:
-            await reader.stop()
-
-    async def ask_spool() -> None:
-        status.spool = await spool() if spool is not None else None
-
-    async def ask_worker() -> None:
-        if worker is not None and status.projection is not None and (kept := await worker()):
-            status.stopped["worker"] = "; ".join(kept)
-
-    async def ask_reconciliation() -> None:
-        if reconciliation is not None and status.projection is not None:
-            status.reconciliation = await reconciliation()
-
-    async def ask_topic() -> None:
-        if topic is not None and status.projection is not None:
-            status.topic = await topic()
-
-    asks = {
-        "event log": ask_log,
-        "projection": ask_projection,
-        "spool": ask_spool,
-        "worker": ask_worker,
-        "reconciling": ask_reconciliation,
-        "topic of entries": ask_topic,
-    }
-    await _ask_all(status, asks)
-    return status
-
-
-async def _ask_all(status: Status, asks: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
-    for part, ask in asks.items():
-        try:
-            await ask()
+            await ask(sources, status)
         except (TransientError, NotDurableError) as error:
             status.away[part] = str(error)
         except StopError as error:
             status.stopped[part] = str(error)
+    return status
+
+
+async def _ask_log(sources: Sources, status: Status) -> None:
+    status.log = await sources.log.describe()
+
+
+async def _ask_projection(sources: Sources, status: Status) -> None:
+    reader = sources.open_reader()
+    try:
+        await reader.start()
+        status.projection = await reader.info()
+    finally:
+        await reader.stop()
+
+
+async def _ask_spool(sources: Sources, status: Status) -> None:
+    if sources.spool is not None:
+        status.spool = await sources.spool()
+
+
+# The following live in the projection's database: where that is away they would only say so once more.
+
+
+async def _ask_worker(sources: Sources, status: Status) -> None:
+    if sources.worker is not None and status.projection is not None:
+        kept = await sources.worker()
+        if kept:
+            status.stopped["worker"] = "; ".join(kept)
+
+
+async def _ask_reconciliation(sources: Sources, status: Status) -> None:
+    if sources.reconciliation is not None and status.projection is not None:
+        status.reconciliation = await sources.reconciliation()
+
+
+async def _ask_topic(sources: Sources, status: Status) -> None:
+    if sources.topic is not None and status.projection is not None:
+        status.topic = await sources.topic()
+
+
+_ASKS: Final[Mapping[str, Callable[[Sources, Status], Awaitable[None]]]] = {
+    "event log": _ask_log,
+    "projection": _ask_projection,
+    "spool": _ask_spool,
+    "worker": _ask_worker,
+    "reconciling": _ask_reconciliation,
+    "topic of entries": _ask_topic,
+}
+"""In this order: whether the projection answers decides about the last three."""

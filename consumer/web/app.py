@@ -4,6 +4,7 @@ The application holds no resources: whoever makes it starts and stops what it is
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.routing import Route
@@ -29,17 +30,28 @@ from consumer.web.webhook_contract import webhook_operations
 _UNDER: Final = PREFIX + "/"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """How webhooks are taken."""
+
+    producer: Producer
+    """Takes them, already started."""
+    max_body_bytes: int
+    body_timeout: float
+    """Seconds for the whole body to arrive."""
+    public_url: str | None = None
+    """Where Voucherify reaches them, for their description."""
+
+
 def create_app(
     *,
     projects: Mapping[str, Project],
-    producer: Producer | None,
+    webhooks: Webhooks | None,
     api: Api | None,
     health: Mapping[Role, HealthCheck],
     metrics: Metrics,
     clock: Clock,
     log: Logger,
-    max_body_bytes: int,
-    body_timeout: float,
     shutting_down: Callable[[], bool],
     about: Callable[[], Mapping[str, object]] = dict,
 ) -> ASGIApp:
@@ -47,14 +59,12 @@ def create_app(
 
     Args:
         projects: by name.
-        producer: takes the webhooks, already started; None mounts no receiver.
+        webhooks: None mounts no receiver.
         api: what the API asks, already started; None mounts no API.
         health: one check for each role of this process, and no others.
         metrics: where to count; also what ``/metrics`` shows.
         clock: stamps deliveries and measures.
         log: gets one line per delivery, and one per request that fails on our side.
-        max_body_bytes: of a webhook.
-        body_timeout: seconds for the whole body of a webhook to arrive.
         shutting_down: true from the stop signal on: webhooks are then answered 503.
         about: facts about the process beside its roles (version, …), for ``/health``.
 
@@ -63,28 +73,29 @@ def create_app(
     routes: list[Route] = [] if api is None else api_routes(api, credentials, clock)
     lean = [] if api is None else lean_routes(api, credentials)
     routes += [*health_routes(HealthRoutes(health, credentials, about, log)), metrics_route(metrics)]
-    routes += contract_routes(routes, _beside(producer, lean, max_body_bytes), about)
+    version, public_url = str(about().get("version", "unknown")), webhooks.public_url if webhooks else None
+    routes += contract_routes(routes, _beside(webhooks, lean), version=version, public_url=public_url)
     fresh = None if api is None else api.freshness
     frame = Frame(routes, freshness=fresh, metrics=metrics, clock=clock, log=log, lean=lean)
-    if producer is None:
+    if webhooks is None:
         return frame
     receiver = Receiver(
         projects=projects,
-        producer=producer,
+        producer=webhooks.producer,
         metrics=metrics,
         clock=clock,
         log=log,
-        max_body_bytes=max_body_bytes,
-        body_timeout=body_timeout,
+        max_body_bytes=webhooks.max_body_bytes,
+        body_timeout=webhooks.body_timeout,
         shutting_down=shutting_down,
     )
     return _Beside(receiver, frame)
 
 
-def _beside(producer: Producer | None, lean: Sequence[LeanRoute], max_body_bytes: int) -> list[Documented]:
+def _beside(webhooks: Webhooks | None, lean: Sequence[LeanRoute]) -> list[Documented]:
     """What is described, but is no route of Starlette's."""
-    webhooks = () if producer is None else webhook_operations(max_body_bytes)
-    return [*webhooks, *(route.documented for route in lean)]
+    operations = () if webhooks is None else webhook_operations(webhooks.max_body_bytes)
+    return [*operations, *(route.documented for route in lean)]
 
 
 class _Beside:

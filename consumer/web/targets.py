@@ -6,7 +6,7 @@ is a project's. Without a project's segment it is the project ``default``, or el
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import translate
 from typing import Final, NamedTuple
 
@@ -32,6 +32,13 @@ _OUTCOMES: Final = (
 )
 _MAX_EVENT_NAME: Final = 200
 _MAX_REMEMBERED_TYPES: Final = 1000
+
+
+def webhook_urls(public_url: str, projects: Collection[str]) -> Mapping[str, str]:
+    """Where Voucherify posts each project's deliveries to: what is entered there. By project."""
+    if len(projects) == 1:
+        return dict.fromkeys(projects, public_url + PREFIX)
+    return {project: f"{public_url}{PREFIX}/{project}" for project in projects}
 
 
 class Inlet:

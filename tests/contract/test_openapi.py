@@ -63,6 +63,15 @@ async def test_names_are_unique_and_texts_there(document: Any) -> None:
         assert in_path == set(re.findall(r"\{(\w+)\}", path))
 
 
+async def test_webhooks_are_where_voucherify_reaches_them() -> None:
+    """With a public address, it is that of the webhooks' operations and of no others."""
+    document = await document_of(Web(ListProducer(), public_url="https://hooks.example.com"))
+    servers = {path: operation.get("servers") for _, path, operation in operations_of(document)}
+    outside = {path: found for path, found in servers.items() if found is not None}
+    assert {found[0]["url"] for found in outside.values()} == {"https://hooks.example.com"}
+    assert set(outside) == {path for path in servers if path.startswith("/webhooks/")}
+
+
 async def test_credentials(document: Any) -> None:
     """What asks for no credentials, and what is answered without them, agree."""
     web = whole()

@@ -47,14 +47,12 @@ async def application(settings: Settings) -> AsyncIterator[tuple[Frame, Api]]:
         )
         frame = create_app(
             projects=settings.resolved_projects(),
-            producer=None,
+            webhooks=None,
             api=api,
             health={"api": check},
             metrics=metrics,
             clock=clock,
             log=log,
-            max_body_bytes=1000,
-            body_timeout=1,
             shutting_down=stop.is_set,
         )
         assert isinstance(frame, Frame)

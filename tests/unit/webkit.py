@@ -23,7 +23,7 @@ from consumer.projection.lookups_base import CodeAsk, Known, ResourceAsk
 from consumer.projection.mirror_base import EventPage, Stats
 from consumer.types import HealthCheck, NewRecord, Position, Project, Role
 from consumer.web.api import Api
-from consumer.web.app import create_app
+from consumer.web.app import Webhooks, create_app
 from consumer.web.signature import sign
 from handlers.changes import Entry
 from schemas.trash_bin import BinQuery
@@ -52,6 +52,7 @@ class Web:
         health: Mapping[Role, HealthCheck] | None = None,
         body_timeout: float = 30.0,
         metrics: Metrics | None = None,
+        public_url: str | None = None,
         **parts: Any,
     ) -> None:
         """``parts``: what else ``Api`` is made of."""
@@ -60,16 +61,22 @@ class Web:
         self.shutting_down = False
         self._stream = io.BytesIO()
         self._output = Output(self._stream)
+        webhooks = None
+        if producer is not None:
+            webhooks = Webhooks(
+                producer=producer,
+                max_body_bytes=MAX_BODY,
+                body_timeout=body_timeout,
+                public_url=public_url,
+            )
         self.app: ASGIApp = create_app(
             projects=projects or {PROJECT.name: PROJECT},
-            producer=producer,
+            webhooks=webhooks,
             api=None if reader is None else Api(reader=reader, purge=purge, **parts),
             health=health or {},
             metrics=self.metrics,
             clock=SystemClock(),
             log=create_log(self._output, level="debug", console=False),
-            max_body_bytes=MAX_BODY,
-            body_timeout=body_timeout,
             shutting_down=lambda: self.shutting_down,
             about=lambda: {"version": "1.2.3"},
         )

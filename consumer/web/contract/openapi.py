@@ -23,14 +23,22 @@ Documented = tuple[str, str, Operation]
 """Method, path, and what is there."""
 
 
-def openapi_document(operations: Iterable[Documented], *, version: str) -> dict[str, Any]:
-    """The document of ``operations``, which are listed in this order."""
+def openapi_document(
+    operations: Iterable[Documented], *, version: str, public_url: str | None = None
+) -> dict[str, Any]:
+    """The document of ``operations``, which are listed in this order.
+
+    ``public_url`` is that of the webhooks alone: the rest is not for the outside.
+    """
     listed = list(operations)
     shapes = _Shapes(operation for _, _, operation in listed)
     paths: dict[str, dict[str, Any]] = {}
     for method, path, operation in listed:
         template = _CONVERTER.sub(r"{\1}", path)
-        paths.setdefault(template, {})[method.lower()] = _operation(operation, shapes)
+        described = _operation(operation, shapes)
+        if public_url is not None and operation.access == "signature":
+            described["servers"] = [{"url": public_url, "description": "Where Voucherify reaches it."}]
+        paths.setdefault(template, {})[method.lower()] = described
     used = {operation.tag for _, _, operation in listed}
     return {
         "openapi": "3.1.1",

@@ -4,7 +4,7 @@ They hold no secrets and ask for no credentials. Each is made once, when somebod
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
@@ -42,9 +42,10 @@ _SCHEMA_JSON: Final = "application/schema+json"
 class Contracts:
     """The endpoints."""
 
-    def __init__(self, operations: Iterable[Documented], version: str) -> None:
+    def __init__(self, operations: Iterable[Documented], version: str, public_url: str | None) -> None:
         self._operations = operations
         self._version = version
+        self._public_url = public_url
         self._schemas = {each.file: each for each in PUBLISHED}
 
     async def openapi(self, request: Request) -> Response:
@@ -70,7 +71,7 @@ class Contracts:
 
     @cached_property
     def _openapi(self) -> Mapping[str, Any]:
-        return openapi_document(self._operations, version=self._version)
+        return openapi_document(self._operations, version=self._version, public_url=self._public_url)
 
     @cached_property
     def _asyncapi(self) -> bytes:
@@ -111,11 +112,11 @@ def _answer(
 
 
 def contract_routes(
-    routes: Sequence[Route], outside: Iterable[Documented], about: Callable[[], Mapping[str, object]]
+    routes: Sequence[Route], outside: Iterable[Documented], *, version: str, public_url: str | None
 ) -> list[Route]:
     """The routes that describe ``routes``, what is ``outside`` of them, and themselves."""
     operations: list[Documented] = []
-    contracts = Contracts(operations, str(about().get("version", "unknown")))
+    contracts = Contracts(operations, version, public_url)
     ours: list[Route] = [
         DescribedRoute("GET", "/openapi.json", contracts.openapi, _OPENAPI),
         DescribedRoute("GET", "/asyncapi.json", contracts.asyncapi, _ASYNCAPI),
