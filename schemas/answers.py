@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from schemas.errors import ErrorBody
 from schemas.events import ResourceType
+from schemas.positions import LogPosition
 
 DateTime: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """ISO 8601, UTC, with milliseconds."""
@@ -60,19 +61,12 @@ class TrashBinPage(Answered):
     """The cursor of the next page, for `starting_after_id`; there exactly when `has_more` is true."""
 
 
-class Position(Answered):
-    """Where a record lies in the event log."""
-
-    partition: int
-    offset: int
-
-
 class WebhookAccepted(Answered):
     """A delivery that need not be sent again."""
 
     event_id: str
     """What happened, whatever the number of deliveries."""
-    position: Position | None
+    position: LogPosition | None
     """Null when the record is in the spool, was not kept, or the broker did not say where it is."""
     stored: Literal["log", "spool", False]
     """Where it is durable; false for a type that is not kept."""

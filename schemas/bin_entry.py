@@ -9,18 +9,10 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.events import ResourceType, State
+from schemas.positions import LogPosition
 
 ENTRY_SCHEMA_VERSION: Final = 1
 """Grows when a reader of the earlier form would go wrong; new fields alone do not make it grow."""
-
-
-class LogPosition(BaseModel):
-    """Of the record in binmirror's event log that last changed the entry."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    partition: int = Field(ge=0)
-    offset: int = Field(ge=0)
 
 
 class BinEntry(BaseModel):
@@ -44,4 +36,4 @@ class BinEntry(BaseModel):
     resource_parent_id: str | None = Field(description="For example a voucher's campaign.")
     created_at: str | None = Field(description="When it came into the bin, ISO 8601 in UTC; null: not known.")
     deleted_by_user_id: str | None
-    position: LogPosition
+    position: LogPosition = Field(description="Of the record in the event log that last changed the entry.")

@@ -6,17 +6,11 @@ from typing import Literal, NamedTuple, TypeAlias
 from pydantic import BaseModel
 
 from schemas.events import State
+from schemas.positions import LogPosition
 from schemas.trash_bin import ShownEntry, render_entry
 
 ChangeState: TypeAlias = Literal[State, "withdrawn"]
 """withdrawn: what said that it was deleted was discarded. The bin knows it no more; a copy forgets it."""
-
-
-class PositionView(BaseModel):
-    """Of the record in the event log that made the change."""
-
-    partition: int
-    offset: int
 
 
 class ChangeView(BaseModel):
@@ -33,7 +27,8 @@ class ChangeView(BaseModel):
     resource_parent_id: str | None
     created_at: str | None
     deleted_by_user_id: str | None
-    position: PositionView
+    position: LogPosition
+    """Of the record that made the change."""
 
 
 class ChangesView(BaseModel):
@@ -50,8 +45,8 @@ class ChangesView(BaseModel):
     """Ask again at once. False: the copy was up to date when this was read."""
 
 
-class ToldChange(NamedTuple):
-    """What is told of one entry."""
+class ShownChange(NamedTuple):
+    """A change as far as it is shown."""
 
     resource_type: str
     resource_id: str
@@ -62,15 +57,15 @@ class ToldChange(NamedTuple):
     offset: int
 
 
-def changes_json(changes: Iterable[ToldChange], *, following: str, has_more: bool) -> bytes:
+def changes_json(changes: Iterable[ShownChange], *, following: str, has_more: bool) -> bytes:
     """The page as JSON, on one line."""
     data = [_view(change) for change in changes]
     page = ChangesView(data=data, total=len(data), next=following, has_more=has_more)
     return page.model_dump_json().encode()
 
 
-def _view(change: ToldChange) -> ChangeView:
-    position = PositionView(partition=change.partition, offset=change.offset)
+def _view(change: ShownChange) -> ChangeView:
+    position = LogPosition(partition=change.partition, offset=change.offset)
     if change.entry is None or change.state is None:
         return ChangeView(
             state="withdrawn",

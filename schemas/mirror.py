@@ -1,14 +1,10 @@
 """What only the mirror tells, on the wire: entries with their history, events, numbers."""
 
-import base64
-import binascii
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from schemas.events import EventStatus, Source, State
-from schemas.text import Text
-from schemas.times import Micros
 
 
 class EventSummary(BaseModel):
@@ -152,30 +148,3 @@ class StatsView(BaseModel):
     failures: list[FailureCount]
     """Of the events received in these days."""
     partitions: list[PartitionLag]
-
-
-_VERSION: Final = b"e1"
-_PLACE: Final = TypeAdapter(tuple[Micros, Text])
-_LONGEST: Final = 8_192
-
-
-def encode_place(place: tuple[Micros, str]) -> str:
-    """A place in the event log as clients hold it: opaque, safe in a URL."""
-    return base64.urlsafe_b64encode(_VERSION + _PLACE.dump_json(place)).decode().rstrip("=")
-
-
-def decode_place(cursor: str) -> tuple[Micros, str] | None:
-    """The place that ``encode_place`` was given; None for any other text."""
-    if len(cursor) > _LONGEST or not cursor.isascii():
-        return None
-    try:
-        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
-        return None
-    if not content.startswith(_VERSION):
-        return None
-    try:
-        place = _PLACE.validate_json(content.removeprefix(_VERSION))
-    except ValidationError:
-        return None
-    return place if encode_place(place) == cursor and abs(place[0]) < 1 << 63 else None

@@ -37,11 +37,14 @@ def read_snapshot(body: bytes, event_type: str) -> SnapshotData:
 
 
 def readable(body: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """The body as JSON where it is JSON that can be shown again, else its text."""
+    """The body as JSON where it is JSON that can be written again, else its text.
+
+    Text it stays with NaN or half a surrogate pair in it: neither has a place in JSON that others can read.
+    """
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError:
-        return body.decode("utf-8", "replace")
+        return body.decode("utf-8", "backslashreplace")
 
 
 def _object(thing: object, name: str) -> dict[str, Any] | None:

@@ -54,8 +54,8 @@ def notice(text: str) -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
-    # A lone surrogate, which UTF-8 lacks, becomes the JSON escape that it came from.
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    # Arguments that were no UTF-8 hold halves of surrogate pairs, which UTF-8 lacks.
     sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
 

@@ -39,6 +39,7 @@ from consumer.cli.event_filters import (
 from consumer.projection.base import EventQuery, EventRow
 from consumer.projection.finding import DecisionRow
 from consumer.settings import Settings
+from schemas.snapshots import readable
 from schemas.times import format_time
 
 events = typer.Typer(no_args_is_help=True, help="The events that deliveries brought, failed ones included.")
@@ -189,16 +190,8 @@ def as_dict(row: EventRow) -> dict[str, Any]:
     facts = row._asdict()
     facts["occurred_at"] = format_time(row.occurred_at)
     facts["received_at"] = format_time(row.received_at)
-    facts["body"] = None if row.body is None else _readable(row.body)
+    facts["body"] = None if row.body is None else readable(row.body)
     return facts
-
-
-def _readable(body: bytes) -> object:
-    try:
-        document: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "backslashreplace")
-    return document
 
 
 def plain_body(body: object) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from consumer.eventlog.entries_base import TopicRecord
 from consumer.projection.changes_base import ChangedEntry
 from handlers.changes import LISTED_STATES, Entry
-from schemas.bin_entry import BinEntry, LogPosition
+from schemas.bin_entry import BinEntry
 from schemas.ids import record_key
+from schemas.positions import LogPosition
 from schemas.records import entry_headers
 from schemas.times import format_time
 

@@ -10,7 +10,7 @@ from consumer.ops.purge import Purge
 from consumer.projection.base import ProjectionReader
 from consumer.projection.lookups_base import LookupReader
 from consumer.projection.mirror_base import MirrorReader
-from consumer.web.auth import Authenticates, Credentials
+from consumer.web.auth import Authenticator, Credentials
 from consumer.web.change_contract import LIST_CHANGES, STREAM_CHANGES
 from consumer.web.changes import ChangeRoutes, Following
 from consumer.web.contract.describe import DescribedRoute
@@ -88,6 +88,6 @@ def lean_routes(api: Api, credentials: Credentials) -> list[LeanRoute]:
     ]
 
 
-def _readers(api: Api, credentials: Credentials) -> Authenticates:
+def _readers(api: Api, credentials: Credentials) -> Authenticator:
     """What knows the callers that read: with it they may say how fresh an answer has to be."""
     return credentials if api.freshness is None else FreshCallers(credentials, api.freshness)

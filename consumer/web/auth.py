@@ -43,7 +43,7 @@ class Caller:
             raise ProblemError(missing_permission())
 
 
-class Authenticates(Protocol):
+class Authenticator(Protocol):
     """Knows callers by a request's headers."""
 
     async def authenticate(self, headers: Headers, *, scope: Scope = "api") -> Caller:
@@ -92,7 +92,7 @@ class Credentials:
             ProjectionUnavailableError, SchemaMismatchError: created keys and tokens cannot be looked up.
 
         """
-        app_id, token, authorization = given(headers.raw)
+        app_id, token, authorization = sent_credentials(headers.raw)
         if app_id is not None or token is not None:
             # A key decides by itself: what a gateway puts into Authorization is none of our business then.
             opened = await self.open(app_id or b"", token or b"")
@@ -177,7 +177,7 @@ def refused(challenge: bytes = _CHALLENGE) -> ProblemError:
     return ProblemError(unauthorized(), headers)
 
 
-def given(raw: Sequence[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None, bytes | None]:
+def sent_credentials(raw: Sequence[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None, bytes | None]:
     """``X-App-Id``, ``X-App-Token`` and ``Authorization``; empty, which no credential is, when repeated."""
     app_id = token = authorization = None
     for name, value in raw:

@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Generator
 from typing import Any
 
+from starlette.requests import Request
 from starlette.types import Message, Receive
+
+from consumer.web.errors import CLOSE, ProblemError
+from schemas.errors import payload_too_large, request_timeout
 
 
 class BodyTooLargeError(Exception):
@@ -35,6 +39,22 @@ async def read_body(receive: Receive, *, limit: int, seconds: float) -> bytes:
             return body
         return await _collect(body, receive(), receive, limit, seconds)
     return await _collect(b"", _Begun(steps, waiting_for), receive, limit, seconds)
+
+
+async def read_whole_body(request: Request, *, limit: int, seconds: float) -> bytes:
+    """As ``read_body``, for endpoints: whatever keeps the body from being whole is answered, and the
+    connection closed, because the rest of the body may still be on its way.
+
+    Raises:
+        ProblemError: 413, 408.
+
+    """
+    try:
+        return await read_body(request.receive, limit=limit, seconds=seconds)
+    except BodyTooLargeError:
+        raise ProblemError(payload_too_large(limit), CLOSE) from None
+    except (SlowSenderError, ClientGoneError):
+        raise ProblemError(request_timeout(), CLOSE) from None
 
 
 async def _collect(

@@ -16,7 +16,7 @@ from consumer.metrics import Metrics
 from consumer.projection.changes_base import ChangedEntry, Changes, Cursor
 from consumer.web.auth import FRESH_SECONDS
 from consumer.web.change_feed import ChangeFeed, FeedPage, Subscription
-from consumer.web.change_texts import page_text
+from consumer.web.change_texts import changes_event
 from consumer.web.cursors import cursor_text
 from consumer.web.errors import ProblemError
 from consumer.web.protocol import abort, give_up
@@ -154,7 +154,7 @@ class ChangeStream(Response):
             raise _EndedError("failed", service_unavailable("The bin cannot be read now.")) from None
         self._cursor = page.cursor
         if page.changes:
-            await self._write(send, page_text(page.changes, page.cursor, caught_up=page.caught_up))
+            await self._write(send, changes_event(page.changes, page.cursor, caught_up=page.caught_up))
             self._metrics.changes_told.labels("stream").inc(len(page.changes))
         return page.caught_up
 
@@ -164,12 +164,12 @@ class ChangeStream(Response):
         if self._cursor == page.start:
             text = page.texts.get(self._project)
             if text is None:
-                text = page.texts[self._project] = page_text(mine, page.end, caught_up=True)
+                text = page.texts[self._project] = changes_event(mine, page.end, caught_up=True)
             self._cursor = page.end
         else:
             mine = [change for change in mine if _is_new(change, self._cursor.offsets)]
             self._cursor = _later(self._cursor, page.end)
-            text = page_text(mine, self._cursor, caught_up=True)
+            text = changes_event(mine, self._cursor, caught_up=True)
         if mine:
             await self._write(send, text)
             self._metrics.changes_told.labels("stream").inc(len(mine))

@@ -12,11 +12,11 @@ from consumer.errors import CursorExpiredError
 from consumer.metrics import Metrics
 from consumer.projection.changes_base import BEGINNING, Changes, Cursor
 from consumer.types import READ_PERMISSIONS
-from consumer.web.auth import Authenticates, Caller
+from consumer.web.auth import Authenticator, Caller
 from consumer.web.change_contract import DEFAULT_LIMIT, MAX_LIMIT
 from consumer.web.change_feed import ChangeFeed
 from consumer.web.change_stream import ChangeStream, StreamRules
-from consumer.web.change_texts import told
+from consumer.web.change_texts import shown_change
 from consumer.web.cursors import BrokenCursorError, cursor_of, cursor_text
 from consumer.web.errors import RETRY_AFTER, ProblemError
 from consumer.web.parameters import Parameters, invalid
@@ -44,7 +44,7 @@ class Following:
 class ChangeRoutes:
     """The endpoints. A caller needs all three permissions to read, as for the bin itself."""
 
-    def __init__(self, following: Following, credentials: Authenticates, readers: Authenticates) -> None:
+    def __init__(self, following: Following, credentials: Authenticator, readers: Authenticator) -> None:
         """``readers`` also see to the freshness that a request demands."""
         self._changes = following.changes
         self._feed = following.feed
@@ -69,7 +69,7 @@ class ChangeRoutes:
                 break
         self._metrics.changes_told.labels("page").inc(len(page.changes))
         body = changes_json(
-            map(told, page.changes), following=cursor_text(cursor), has_more=not page.caught_up
+            map(shown_change, page.changes), following=cursor_text(cursor), has_more=not page.caught_up
         )
         return Response(body, media_type="application/json")
 

@@ -1,19 +1,30 @@
-"""Cursors as text: opaque to clients, safe in a URL, of bounded length, and told from garbage."""
+"""Cursors as text: opaque to clients, safe in a URL, of bounded length, and told from garbage.
+
+Changes have them and the event log has them. The first letter says of which kind one is; what follows is the
+same for both: numbers and texts, packed, with a checksum behind them.
+"""
 
 import base64
 import binascii
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 from zlib import crc32
 
 from consumer.projection.changes_base import Cursor
+from schemas.text import is_storable
+from schemas.times import Micros
 
-_VERSION: Final = "1"
+EventPlace: TypeAlias = tuple[Micros, str]
+"""(Received at, event id) of the last event that was shown."""
+
+_OF_CHANGES: Final = "1"
+_OF_EVENTS: Final = "e"
 MAX_CURSOR: Final = 16_384
 """Characters: some 2,000 partitions."""
 _CHECK_BYTES: Final = 4
 _MORE: Final = 0x80
 _LARGEST: Final = 2**63 - 1
+_FOREIGN: Final = "it is no cursor of this service"
 
 
 class BrokenCursorError(ValueError):
@@ -33,25 +44,56 @@ def cursor_text(cursor: Cursor) -> str:
         _pack(packed, partition - before)
         _pack(packed, offset)
         before = partition
-    packed += crc32(packed).to_bytes(_CHECK_BYTES)
-    return _VERSION + base64.urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
+    return _sealed(_OF_CHANGES, packed)
 
 
 def cursor_of(text: str) -> Cursor:
     """Raises BrokenCursorError."""
-    if not 1 < len(text) <= MAX_CURSOR or not text.isascii() or text[0] != _VERSION:
-        raise BrokenCursorError("it is no cursor of this service")
-    try:
-        raw = base64.b64decode(text[1:] + "=" * (-(len(text) - 1) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
-        raise BrokenCursorError("it is no cursor of this service") from None
-    packed, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
-    if crc32(packed).to_bytes(_CHECK_BYTES) != check:
-        raise BrokenCursorError("a part of it is missing or wrong")
+    packed = _opened(_OF_CHANGES, text)
     try:
         return _unpacked(packed)
-    except (IndexError, UnicodeDecodeError, StopIteration):
-        raise BrokenCursorError("it is no cursor of this service") from None
+    except (IndexError, UnicodeDecodeError):
+        raise BrokenCursorError(_FOREIGN) from None
+
+
+def event_cursor_text(place: EventPlace) -> str:
+    """As ``cursor_text``, of a place in the event log."""
+    received_at, event_id = place
+    packed = bytearray()
+    _pack(packed, received_at)
+    packed += event_id.encode()
+    return _sealed(_OF_EVENTS, packed)
+
+
+def event_cursor_of(text: str) -> EventPlace:
+    """Raises BrokenCursorError."""
+    packed = _opened(_OF_EVENTS, text)
+    try:
+        received_at, place = _number(packed, 0)
+        event_id = packed[place:].decode()
+    except (IndexError, UnicodeDecodeError):
+        raise BrokenCursorError(_FOREIGN) from None
+    if not is_storable(event_id):
+        raise BrokenCursorError(_FOREIGN)
+    return received_at, event_id
+
+
+def _sealed(kind: str, packed: bytes | bytearray) -> str:
+    content = packed + crc32(packed).to_bytes(_CHECK_BYTES)
+    return kind + base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+
+
+def _opened(kind: str, text: str) -> bytes:
+    if not 1 < len(text) <= MAX_CURSOR or not text.isascii() or text[0] != kind:
+        raise BrokenCursorError(_FOREIGN)
+    try:
+        content = base64.b64decode(text[1:] + "=" * (-(len(text) - 1) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        raise BrokenCursorError(_FOREIGN) from None
+    packed = content[:-_CHECK_BYTES]
+    if _sealed(kind, packed) != text:
+        raise BrokenCursorError("a part of it is missing or wrong")
+    return packed
 
 
 def _unpacked(packed: bytes) -> Cursor:

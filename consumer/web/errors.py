@@ -11,6 +11,7 @@ RawHeaders: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
 JSON: Final = (b"content-type", b"application/json")
+CLOSE: Final[RawHeaders] = ((b"connection", b"close"),)
 RETRY_AFTER: Final[RawHeaders] = ((b"retry-after", b"5"),)
 
 

@@ -17,7 +17,7 @@ from consumer.errors import BinmirrorError, StopError, TransientError
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.freshness_base import FreshnessReader
-from consumer.web.auth import Authenticates, Caller
+from consumer.web.auth import Authenticator, Caller
 from consumer.web.contract.describe import RETRY_HEADER, ErrorAnswer, Parameter
 from consumer.web.errors import ProblemError, RawHeaders
 from consumer.web.event_ids import event_of_header
@@ -205,7 +205,7 @@ class _Reading:
 class FreshCallers:
     """Credentials for reading: whoever is known is let on once the projection is as fresh as they demand."""
 
-    def __init__(self, credentials: Authenticates, freshness: Freshness) -> None:
+    def __init__(self, credentials: Authenticator, freshness: Freshness) -> None:
         self._credentials = credentials
         self._freshness = freshness
 

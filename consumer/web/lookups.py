@@ -11,8 +11,8 @@ from starlette.types import Scope
 
 from consumer.projection.lookups_base import CodeAsk, Known, LookupReader, ResourceAsk
 from consumer.types import READ_PERMISSION_OF, Permission
-from consumer.web.auth import Authenticates, Caller
-from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
+from consumer.web.auth import Authenticator, Caller
+from consumer.web.body import read_whole_body
 from consumer.web.errors import ProblemError
 from consumer.web.lean import Answer
 from consumer.web.lookup_answers import lookup_json, lookups_json
@@ -22,8 +22,6 @@ from schemas.errors import (
     invalid_payload,
     invalid_query_params,
     not_found,
-    payload_too_large,
-    request_timeout,
 )
 from schemas.lookups import MAX_BODY, AnyLookup, ResourceLookup, parse_lookups
 
@@ -38,7 +36,7 @@ _KNOWN: Final = ("campaign_id",)
 class Lookups:
     """The endpoints."""
 
-    def __init__(self, reader: LookupReader, credentials: Authenticates) -> None:
+    def __init__(self, reader: LookupReader, credentials: Authenticator) -> None:
         self._reader = reader
         self._credentials = credentials
 
@@ -58,15 +56,11 @@ class Lookups:
         """Many codes and ids."""
         caller = await self._credentials.authenticate(request.headers)
         Parameters(request.scope["query_string"], ())
+        body = await read_whole_body(request, limit=MAX_BODY, seconds=_BODY_SECONDS)
         try:
-            body = await read_body(request.receive, limit=MAX_BODY, seconds=_BODY_SECONDS)
             asked = parse_lookups(body)
         except InvalidPayload as error:
             raise ProblemError(invalid_payload(error.details)) from None
-        except BodyTooLargeError:
-            raise ProblemError(payload_too_large(MAX_BODY), ((b"connection", b"close"),)) from None
-        except (SlowSenderError, ClientGoneError):
-            raise ProblemError(request_timeout(), ((b"connection", b"close"),)) from None
         asks = [_ask(caller, each) for each in asked]
         caller.require(*{_permission(ask) for ask in asks})
         known: Sequence[Known] = await self._reader.look_up(caller.project.name, asks) if asks else ()

@@ -9,30 +9,23 @@ from consumer.clock import Clock
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.mirror_base import MirrorReader
 from consumer.types import READ_PERMISSION_OF, READ_PERMISSIONS
-from consumer.web.auth import Authenticates
+from consumer.web.auth import Authenticator
+from consumer.web.cursors import BrokenCursorError, event_cursor_of
 from consumer.web.errors import ProblemError
 from consumer.web.mirror_answers import entry_view, event_view, events_page, stats_view
+from consumer.web.mirror_contract import (
+    DEFAULT_DAYS,
+    DEFAULT_EVENTS,
+    EVENT_PARAMETERS,
+    MAX_DAYS,
+    MAX_EVENTS,
+)
 from consumer.web.parameters import Parameters, invalid
 from schemas.errors import resource_not_found
 from schemas.events import EVENT_STATUSES, RESOURCE_TYPES
-from schemas.mirror import decode_place
 from schemas.times import DAY
 
-EVENT_FILTERS: Final = (
-    "status",
-    "type",
-    "failure_code",
-    "channel",
-    "resource_type",
-    "resource_id",
-    "since",
-    "until",
-    "text",
-    "limit",
-    "after",
-)
-MAX_EVENTS: Final = 100
-MAX_DAYS: Final = 31
+_EVENT_PARAMETERS: Final = tuple(parameter.name for parameter in EVENT_PARAMETERS)
 _HOURS: Final = 24
 
 
@@ -40,7 +33,7 @@ class Mirror:
     """The endpoints."""
 
     def __init__(
-        self, reader: ProjectionReader, mirror: MirrorReader, credentials: Authenticates, clock: Clock
+        self, reader: ProjectionReader, mirror: MirrorReader, credentials: Authenticator, clock: Clock
     ) -> None:
         self._reader = reader
         self._mirror = mirror
@@ -88,7 +81,7 @@ class Mirror:
         caller = await self._credentials.authenticate(request.headers)
         caller.require(*READ_PERMISSIONS)
         parameters = Parameters(request.scope["query_string"], ("days",))
-        days = parameters.number("days", 7, least=1, most=MAX_DAYS)
+        days = parameters.number("days", DEFAULT_DAYS, least=1, most=MAX_DAYS)
         now = self._clock.now()
         since = now // DAY * DAY - (days - 1) * DAY
         found = await self._mirror.stats(caller.project.name, since, now + 1)
@@ -96,14 +89,15 @@ class Mirror:
 
 
 def _event_query(project: str, query_string: bytes) -> EventQuery:
-    asked = Parameters(query_string, EVENT_FILTERS)
+    asked = Parameters(query_string, _EVENT_PARAMETERS)
     since, until = asked.time("since"), asked.time("until")
     if since is not None and until is not None and since >= until:
         raise invalid("since", "is not before .until")
-    after = asked.text("after")
-    place = None if after is None else decode_place(after)
-    if after is not None and place is None:
-        raise invalid("after", "is no cursor of this listing")
+    after = asked.given("after") or None
+    try:
+        place = None if after is None else event_cursor_of(after)
+    except BrokenCursorError:
+        raise invalid("after", "is no cursor of this listing") from None
     return EventQuery(
         project=project,
         status=asked.one_of("status", EVENT_STATUSES),
@@ -115,7 +109,7 @@ def _event_query(project: str, query_string: bytes) -> EventQuery:
         received_from=since,
         received_until=until,
         text=asked.text("text"),
-        limit=asked.number("limit", 25, least=1, most=MAX_EVENTS),
+        limit=asked.number("limit", DEFAULT_EVENTS, least=1, most=MAX_EVENTS),
         after=None if place is None else (place[0], project, place[1]),
     )
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from consumer.projection.base import EventRow
 from consumer.projection.mirror_base import EventPage, Stats
+from consumer.web.cursors import event_cursor_text
 from handlers.changes import Entry
 from schemas.mirror import (
     EntryView,
@@ -18,7 +19,6 @@ from schemas.mirror import (
     StateCount,
     StatsView,
     StatusCount,
-    encode_place,
 )
 from schemas.snapshots import read_snapshot, readable
 from schemas.times import DAY, HOUR, SECOND, Micros, format_time
@@ -39,7 +39,7 @@ def events_page(page: EventPage) -> EventsPage:
         data=[event_summary(row) for row in page.events],
         total=len(page.events),
         has_more=more is not None,
-        more_after=None if more is None else encode_place(more),
+        more_after=None if more is None else event_cursor_text(more),
     )
 
 
@@ -55,7 +55,7 @@ def entry_view(entry: Entry, snapshot: EventRow | None, history: EventPage) -> E
         provisional_id=entry.provisional_id,
         snapshot=None if snapshot is None else _snapshot(snapshot),
         events=[event_summary(row) for row in history.events],
-        more_events_after=None if more is None else encode_place(more),
+        more_events_after=None if more is None else event_cursor_text(more),
     )
 
 

@@ -5,29 +5,46 @@ from typing import Any, Final
 
 from consumer.types import READ_PERMISSIONS
 from consumer.web.contract.describe import READ_ERRORS, Answer, Content, ErrorAnswer, Operation, Parameter
+from consumer.web.cursors import MAX_CURSOR
 from consumer.web.freshness import FRESH_ERRORS, FRESH_HEADERS, FRESH_PARAMETERS
-from consumer.web.mirror import MAX_DAYS, MAX_EVENTS
 from schemas.errors import invalid_query_params, missing_permission, resource_not_found
 from schemas.events import EVENT_STATUSES, RESOURCE_TYPES
 from schemas.mirror import EntryView, EventsPage, EventView, StatsView
 from schemas.text import MAX_TEXT
 
+MAX_EVENTS: Final = 100
+"""On one page."""
+DEFAULT_EVENTS: Final = 25
+MAX_DAYS: Final = 31
+DEFAULT_DAYS: Final = 7
+
 _TEXT: Final = {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]*$"}
 _TIME: Final = {"type": "string", "format": "date-time"}
 _ALL: Final = f"Needs the permissions {', '.join(READ_PERMISSIONS)}."
-_FILTERS: Final[Sequence[tuple[str, str, dict[str, Any]]]] = (
-    ("status", "What became of it.", {"enum": list(EVENT_STATUSES)}),
-    ("type", "For example voucher.deleted.", _TEXT),
-    ("failure_code", "For example invalid_json.", _TEXT),
-    ("channel", "For example USER_PORTAL.", _TEXT),
-    ("resource_type", "What it is about.", {"enum": list(RESOURCE_TYPES)}),
-    ("resource_id", "Voucherify's id of the resource.", _TEXT),
-    ("since", "Received at this time or later; UTC without a zone.", _TIME),
-    ("until", "Received before this time.", _TIME),
-    ("text", "Occurs in an id, the resource's name or the failure's message.", _TEXT),
-    ("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": MAX_EVENTS, "default": 25}),
-    ("after", "A page's `more_after`.", {"type": "string"}),
+_COUNT: Final = {"type": "integer", "minimum": 1, "maximum": MAX_EVENTS, "default": DEFAULT_EVENTS}
+EVENT_PARAMETERS: Final = tuple(
+    Parameter(name=name, place="query", text=text, schema=schema)
+    for name, text, schema in (
+        ("status", "What became of it.", {"enum": list(EVENT_STATUSES)}),
+        ("type", "For example voucher.deleted.", _TEXT),
+        ("failure_code", "For example invalid_json.", _TEXT),
+        ("channel", "For example USER_PORTAL.", _TEXT),
+        ("resource_type", "What it is about.", {"enum": list(RESOURCE_TYPES)}),
+        ("resource_id", "Voucherify's id of the resource.", _TEXT),
+        ("since", "Received at this time or later; UTC without a zone.", _TIME),
+        ("until", "Received before this time.", _TIME),
+        ("text", "Occurs in an id, the resource's name or the failure's message.", _TEXT),
+        ("limit", "At most so many.", _COUNT),
+        ("after", "A page's `more_after`.", {"type": "string", "maxLength": MAX_CURSOR}),
+    )
 )
+_DAYS: Final = Parameter(
+    name="days",
+    place="query",
+    text="How many days, today included.",
+    schema={"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": DEFAULT_DAYS},
+)
+_UNKNOWN_PARAMETER: Final = ErrorAnswer(body=invalid_query_params("Property .limit is unknown"))
 
 
 _EVENT: Final[dict[str, Any]] = {
@@ -111,24 +128,23 @@ _STATS: Final[dict[str, Any]] = {
 }
 
 
-def _operation(name: str, summary: str, text: str, shape: Any, example: object, **more: Any) -> Operation:  # noqa: ANN401 - a model's class, and fields of Operation
-    parameters = more.get("parameters", ())
+def _operation(
+    name: str,
+    summary: str,
+    text: str,
+    content: Content,
+    *,
+    parameters: Sequence[Parameter] = (),
+    errors: Sequence[ErrorAnswer] = (_UNKNOWN_PARAMETER,),
+) -> Operation:
     return Operation(
         name=name,
         tag="mirror",
         summary=summary,
         text=text,
         parameters=(*parameters, *FRESH_PARAMETERS),
-        answers={
-            200: Answer(text=summary, headers=FRESH_HEADERS, content=[Content(shape=shape, example=example)])
-        },
-        errors=(
-            *READ_ERRORS,
-            *FRESH_ERRORS,
-            ErrorAnswer(body=missing_permission()),
-            ErrorAnswer(body=invalid_query_params("Property .days should be a whole number from 1 to 31")),
-            *more.get("errors", ()),
-        ),
+        answers={200: Answer(text=summary, headers=FRESH_HEADERS, content=[content])},
+        errors=(*READ_ERRORS, *FRESH_ERRORS, ErrorAnswer(body=missing_permission()), *errors),
     )
 
 
@@ -137,43 +153,46 @@ SHOW_ENTRY: Final = _operation(
     "Show an entry and its history",
     "An entry by any id that it ever had, also one that has left the bin: what was deleted, as it was at "
     "its deletion, and the events of its resource. Needs the read permission of its type.",
-    EntryView,
-    _ENTRY,
+    Content(shape=EntryView, example=_ENTRY),
     parameters=(Parameter(name="entry_id", place="path", text="The entry's id.", schema=_TEXT),),
-    errors=(ErrorAnswer(body=resource_not_found("bin_entry", "tbe_0eb6515f758ae37126")),),
+    errors=(
+        _UNKNOWN_PARAMETER,
+        ErrorAnswer(body=resource_not_found("bin_entry", "tbe_0eb6515f758ae37126")),
+    ),
 )
 LIST_EVENTS: Final = _operation(
     "list_events",
     "List events",
     "The event log, newest first. A page looks only so far: it may be short, or empty, although `has_more` "
     f"is true. {_ALL}",
-    EventsPage,
-    _PAGE,
-    parameters=tuple(
-        Parameter(name=name, place="query", text=text, schema=schema) for name, text, schema in _FILTERS
+    Content(shape=EventsPage, example=_PAGE),
+    parameters=EVENT_PARAMETERS,
+    errors=(
+        ErrorAnswer(
+            body=invalid_query_params(f"Property .limit should be a whole number from 1 to {MAX_EVENTS}")
+        ),
     ),
 )
 SHOW_EVENT: Final = _operation(
     "show_event",
     "Show an event with its body",
     _ALL,
-    EventView,
-    {**_EVENT, "data": {"type": "voucher.deleted"}},
+    Content(shape=EventView, example={**_EVENT, "data": {"type": "voucher.deleted"}}),
     parameters=(Parameter(name="event_id", place="path", text="The event's id.", schema=_TEXT),),
-    errors=(ErrorAnswer(body=resource_not_found("event", "evvou_0e451d8bb1100d79dd")),),
+    errors=(
+        _UNKNOWN_PARAMETER,
+        ErrorAnswer(body=resource_not_found("event", "evvou_0e451d8bb1100d79dd")),
+    ),
 )
 SHOW_STATS: Final = _operation(
     "show_stats",
     "Count entries and events",
     f"Entries by type and state, events by status, hour and day, failures, lag. {_ALL}",
-    StatsView,
-    _STATS,
-    parameters=(
-        Parameter(
-            name="days",
-            place="query",
-            text="How many days, today included.",
-            schema={"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": 7},
+    Content(shape=StatsView, example=_STATS),
+    parameters=(_DAYS,),
+    errors=(
+        ErrorAnswer(
+            body=invalid_query_params(f"Property .days should be a whole number from 1 to {MAX_DAYS}")
         ),
     ),
 )

@@ -20,7 +20,7 @@ from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.types import NewRecord, Position, Project
 from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
-from consumer.web.errors import JSON, RETRY_AFTER, Problem, new_request_id, send_problem
+from consumer.web.errors import CLOSE, JSON, RETRY_AFTER, Problem, new_request_id, send_problem
 from consumer.web.event_ids import EVENT_ID_HEADER, header_of_event
 from consumer.web.signature import HEADER, verify
 from consumer.web.targets import Target, Targets
@@ -36,7 +36,6 @@ from schemas.ids import record_key
 from schemas.reading import read
 from schemas.records import webhook_headers
 
-_CLOSE: Final = ((b"connection", b"close"),)
 _MAX_LOGGED_PATH: Final = 200
 _MAX_LENGTH_DIGITS: Final = 18
 _OUTCOMES: Final = {"log": "stored", "spool": "spooled"}
@@ -57,8 +56,8 @@ def _problems(max_body_bytes: int) -> Mapping[str, Problem]:
     return {
         "unauthorized": Problem(unauthorized()),
         "method_not_allowed": Problem(method_not_allowed("POST"), ((b"allow", b"POST"),)),
-        "timeout": Problem(request_timeout(), _CLOSE),
-        "too_large": Problem(payload_too_large(max_body_bytes), _CLOSE),
+        "timeout": Problem(request_timeout(), CLOSE),
+        "too_large": Problem(payload_too_large(max_body_bytes), CLOSE),
         "unavailable": Problem(
             service_unavailable("The delivery could not be stored; send it again."), RETRY_AFTER
         ),

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from consumer.projection.keys_base import NewToken
-from consumer.web.auth import Credentials, OpenedKey, given, proof_of
-from consumer.web.body import BodyTooLargeError, ClientGoneError, SlowSenderError, read_body
+from consumer.web.auth import Credentials, OpenedKey, proof_of, sent_credentials
+from consumer.web.body import read_whole_body
 from consumer.web.contract.describe import (
     INTERNAL,
     RETRY_HEADER,
@@ -45,7 +45,6 @@ _ONLY_GRANT: Final = "the only grant_type here is client_credentials"
 _TOO_MANY: Final = "This key has so many access tokens that live. Use each until it expires."
 MAX_BODY: Final = 8 * 1024
 BODY_SECONDS: Final = 5.0
-_CLOSE: Final[RawHeaders] = ((b"connection", b"close"),)
 _UNCACHED: Final[RawHeaders] = ((b"pragma", b"no-cache"),)
 """RFC 6749 wants it beside ``Cache-Control: no-store``, which all our answers carry."""
 _WHO: Final[RawHeaders] = ((b"www-authenticate", b'Basic realm="binmirror", charset="UTF-8"'),)
@@ -71,7 +70,7 @@ class TokenEndpoint:
 
     async def _client(self, request: Request, fields: Mapping[str, str]) -> OpenedKey:
         """Whose key comes with the request: one only, in one of three ways. Raises TokenRefused."""
-        app_id, token, authorization = given(request.headers.raw)
+        app_id, token, authorization = sent_credentials(request.headers.raw)
         clients = [client_of(fields)]
         if authorization is not None:
             scheme, _, basic = authorization.partition(b" ")
@@ -112,12 +111,7 @@ class TokenEndpoint:
 async def _form(request: Request) -> bytes:
     """The body. Raises TokenRefused, ProblemError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        body = await read_body(request.receive, limit=MAX_BODY, seconds=BODY_SECONDS)
-    except BodyTooLargeError:
-        raise ProblemError(payload_too_large(MAX_BODY), _CLOSE) from None
-    except (SlowSenderError, ClientGoneError):
-        raise ProblemError(request_timeout(), _CLOSE) from None
+    body = await read_whole_body(request, limit=MAX_BODY, seconds=BODY_SECONDS)
     # Without a body there is nothing to be of a wrong type: then the client is missing above all.
     if body and kind != FORM:
         raise TokenRefused("invalid_request", f"the body is not {FORM}")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from consumer.projection.base import ProjectionReader
 from consumer.types import READ_PERMISSIONS
-from consumer.web.auth import Authenticates
+from consumer.web.auth import Authenticator
 from consumer.web.contract.describe import (
     READ_ERRORS,
     Answer,
@@ -47,7 +47,7 @@ _MAX_PARAMETERS: Final = 4000
 class TrashBin:
     """The listing's endpoint."""
 
-    def __init__(self, reader: ProjectionReader, credentials: Authenticates) -> None:
+    def __init__(self, reader: ProjectionReader, credentials: Authenticator) -> None:
         self._reader = reader
         self._credentials = credentials
 

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.projection.changes_base import BEGINNING, Cursor
-from consumer.web.cursors import MAX_CURSOR, BrokenCursorError, cursor_of, cursor_text
+from consumer.web.cursors import (
+    MAX_CURSOR,
+    BrokenCursorError,
+    cursor_of,
+    cursor_text,
+    event_cursor_of,
+    event_cursor_text,
+)
 
 NUMBER = st.integers(0, 2**63 - 1)
 CURSORS = st.builds(
@@ -42,7 +49,7 @@ def test_a_damaged_cursor_is_refused(cursor: Cursor, data: st.DataObject) -> Non
             assert cursor_of(damaged) == cursor
         except BrokenCursorError:
             continue
-        assert damaged[:-1] == text[:-1]  # unused bits of the last letter
+        assert damaged == text
 
 
 @given(text=st.one_of(st.text(), st.from_regex(r"\A1[A-Za-z0-9_-]{0,60}\Z")))
@@ -60,3 +67,14 @@ def test_no_cursors(text: str) -> None:
     with pytest.raises(BrokenCursorError):
         cursor_of(text)
     assert cursor_of(cursor_text(BEGINNING)) == BEGINNING
+
+
+@pytest.mark.parametrize("place", [(0, ""), (1, "e"), (2**62, "é" * 512), (2**63 - 1, "\t")])
+def test_places_in_the_event_log(place: tuple[int, str]) -> None:
+    """A cursor is the text of its place, and no other text is: neither garbage nor a cursor of changes."""
+    text = event_cursor_text(place)
+    assert event_cursor_of(text) == place
+    foreign = ("", text + "=", text + "A", "A" + text, text[:-1], "é", "e" * 20_000, cursor_text(BEGINNING))
+    for other in foreign:
+        with pytest.raises(BrokenCursorError):
+            event_cursor_of(other)
