@@ -256,10 +256,22 @@ def _console(
     def render(logger: WrappedLogger, level: str, event: EventDict) -> tuple[tuple[bytes], dict[str, object]]:
         event["timestamp"] = _stamp(time.time_ns())
         event["level"] = level
-        text = renderer(logger, level, structlog.processors.format_exc_info(logger, level, event))
+        event = structlog.processors.format_exc_info(logger, level, event)
+        shown = {name: _harmless(value) if isinstance(value, str) else value for name, value in event.items()}
+        text = renderer(logger, level, shown)
         return (str(text).encode("utf-8", "backslashreplace"),), {}
 
     return render
+
+
+def _harmless(text: str) -> str:
+    """``text`` as a terminal shows it and never obeys it: anybody may choose the path of a request."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 def _format_exception(exc_info: object) -> str:

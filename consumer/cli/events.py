@@ -23,22 +23,11 @@ from consumer.cli.common import (
     print_table,
     settings_of,
 )
-from consumer.cli.event_filters import (
-    ChannelOption,
-    CodeOption,
-    ProjectOption,
-    ResourceIdOption,
-    ResourceTypeOption,
-    SinceOption,
-    StatusOption,
-    TextOption,
-    TypeOption,
-    UntilOption,
-    time_range,
-)
+from consumer.cli.event_filters import EventFilters, ProjectOption, with_event_filters
 from consumer.projection.base import EventQuery, EventRow
 from consumer.projection.finding import DecisionRow
 from consumer.settings import Settings
+from schemas.events import EventStatus
 from schemas.snapshots import readable
 from schemas.times import format_time
 
@@ -53,18 +42,11 @@ def register(app: typer.Typer) -> None:
 
 
 @events.command("list")
+@with_event_filters
 def list_command(
     context: typer.Context,
-    project: ProjectOption = None,
-    status: StatusOption = None,
-    event_type: TypeOption = None,
-    failure_code: CodeOption = None,
-    channel: ChannelOption = None,
-    resource_type: ResourceTypeOption = None,
-    resource_id: ResourceIdOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    text: TextOption = None,
+    filters: EventFilters,
+    status: Annotated[EventStatus | None, typer.Option("--status", help="With this status.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=_MOST, help="At most so many.")] = 50,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -77,21 +59,7 @@ def list_command(
 
     Exit codes: 0 found some · 1 found none · 2 wrong usage · 3 the projection is away.
     """
-    received_from, received_until = time_range(since, until)
-    query = EventQuery(
-        project=project,
-        status=status,
-        type=event_type,
-        failure_code=failure_code,
-        channel=channel,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        received_from=received_from,
-        received_until=received_until,
-        text=text,
-        limit=limit,
-    )
-    leave(show_events(settings_of(context, config), query, as_json=as_json))
+    leave(show_events(settings_of(context, config), filters.query(status, limit=limit), as_json=as_json))
 
 
 def show_events(settings: Settings, query: EventQuery, *, as_json: bool = False) -> int:
@@ -124,7 +92,7 @@ def show_events(settings: Settings, query: EventQuery, *, as_json: bool = False)
 def show_command(
     context: typer.Context,
     event_id: Annotated[str, typer.Argument(help="For example evvou_0e451d8bb1100d79dd.")],
-    project: Annotated[str | None, typer.Option(help="Of this project; any when left out.")] = None,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:

@@ -25,19 +25,7 @@ from consumer.cli.common import (
     run_with,
     settings_of,
 )
-from consumer.cli.event_filters import (
-    ChannelOption,
-    CodeOption,
-    ProjectOption,
-    ResourceIdOption,
-    ResourceTypeOption,
-    SinceOption,
-    TextOption,
-    TypeOption,
-    UntilOption,
-    checked_text,
-    time_range,
-)
+from consumer.cli.event_filters import EventFilters, checked_text, with_event_filters
 from consumer.clock import SystemClock
 from consumer.ops.failed_events import Action, Preview, Report, Selection
 from consumer.ops.worker_switch import words
@@ -65,21 +53,14 @@ def register(events: typer.Typer) -> None:
     events.command("discard")(discard_command)
 
 
+@with_event_filters
 def redrive_command(
     context: typer.Context,
+    filters: EventFilters,
     event_ids: IdsArgument = None,
     status: Annotated[
         Literal["failed", "ignored"], typer.Option("--status", help="ignored: after a handler was added.")
     ] = "failed",
-    project: ProjectOption = None,
-    event_type: TypeOption = None,
-    failure_code: CodeOption = None,
-    channel: ChannelOption = None,
-    resource_type: ResourceTypeOption = None,
-    resource_id: ResourceIdOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    text: TextOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -97,25 +78,16 @@ def redrive_command(
     Exit codes: 0 done · 1 some failed again, were left alone or not handled yet · 2 wrong usage · 3 a server
     is away.
     """
-    resource = (resource_type, resource_id)
-    received = time_range(since, until)
-    query = EventQuery(project, status, event_type, failure_code, channel, *resource, *received, text)
-    wish = Wish("redrive", _selection(query, event_ids), checked_text("--reason", reason), yes, dry_run)
-    leave(decide(settings_of(context, config), wish, as_json=as_json))
+    selection = _selection(filters.query(status), event_ids)
+    request = Request("redrive", selection, checked_text("--reason", reason), yes=yes, dry_run=dry_run)
+    leave(decide(settings_of(context, config), request, as_json=as_json))
 
 
+@with_event_filters
 def discard_command(
     context: typer.Context,
+    filters: EventFilters,
     event_ids: IdsArgument = None,
-    project: ProjectOption = None,
-    event_type: TypeOption = None,
-    failure_code: CodeOption = None,
-    channel: ChannelOption = None,
-    resource_type: ResourceTypeOption = None,
-    resource_id: ResourceIdOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    text: TextOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -132,16 +104,14 @@ def discard_command(
 
     Exit codes: 0 done · 1 some were left alone or are not handled yet · 2 wrong usage · 3 a server is away.
     """
-    resource = (resource_type, resource_id)
-    received = time_range(since, until)
-    query = EventQuery(project, "failed", event_type, failure_code, channel, *resource, *received, text)
     if not reason and not dry_run:
         raise typer.BadParameter("--reason is missing: say why, for those who look at it later")
-    wish = Wish("discard", _selection(query, event_ids), checked_text("--reason", reason), yes, dry_run)
-    leave(decide(settings_of(context, config), wish, as_json=as_json))
+    selection = _selection(filters.query("failed"), event_ids)
+    request = Request("discard", selection, checked_text("--reason", reason), yes=yes, dry_run=dry_run)
+    leave(decide(settings_of(context, config), request, as_json=as_json))
 
 
-class Wish(NamedTuple):
+class Request(NamedTuple):
     """What is to be done, and how."""
 
     action: Action
@@ -151,22 +121,22 @@ class Wish(NamedTuple):
     dry_run: bool
 
 
-def decide(settings: Settings, wish: Wish, *, as_json: bool) -> int:
+def decide(settings: Settings, request: Request, *, as_json: bool) -> int:
     """Count, ask where it must be asked, do it, and show what became of it; the exit code."""
     preview = run_with(
         operators(settings, tells=False),
-        lambda opened: opened.events.preview(wish.action, wish.selection),
+        lambda opened: opened.events.preview(request.action, request.selection),
     )
-    if wish.dry_run or not preview.eligible:
-        _show_preview(wish, preview, as_json=as_json)
-        return FOUND if preview.unknown or (wish.selection.ids and not preview.eligible) else DONE
-    if wish.selection.is_everything() and not wish.yes and not _confirmed(wish, preview):
+    if request.dry_run or not preview.eligible:
+        _show_preview(request, preview, as_json=as_json)
+        return FOUND if preview.unknown or (request.selection.ids and not preview.eligible) else DONE
+    if request.selection.is_everything() and not request.yes and not _confirmed(request, preview):
         return WRONG_USAGE
-    display = _Display(wish.action)
+    display = _Display(request.action)
 
     async def work(opened: Operators) -> tuple[Report, list[str]]:
         report = await opened.events.decide(
-            wish.action, wish.selection, who=who(), reason=wish.reason, watch=display.show
+            request.action, request.selection, who=who(), reason=request.reason, watch=display.show
         )
         return report, words(await opened.switch.state())
 
@@ -175,7 +145,7 @@ def decide(settings: Settings, wish: Wish, *, as_json: bool) -> int:
     except KeyboardInterrupt:
         told = display.latest.told if display.latest is not None else 0
         notice(
-            f"Interrupted. {told} events were told of, and will be {_DONE_WORDS[wish.action]}; "
+            f"Interrupted. {told} events were told of, and will be {_DONE_WORDS[request.action]}; "
             "the same command goes on with the rest."
         )
         return INTERRUPTED
@@ -199,17 +169,17 @@ def _selection(query: EventQuery, ids: list[str] | None) -> Selection:
     return Selection(EventQuery(project=query.project), ids)
 
 
-def _confirmed(wish: Wish, preview: Preview) -> bool:
-    question = f"This matches all {preview.eligible} events that can be {_DONE_WORDS[wish.action]}."
+def _confirmed(request: Request, preview: Preview) -> bool:
+    question = f"This matches all {preview.eligible} events that can be {_DONE_WORDS[request.action]}."
     return confirmed(question, otherwise="Narrow it down, or say --yes.")
 
 
-def _show_preview(wish: Wish, preview: Preview, *, as_json: bool) -> None:
+def _show_preview(request: Request, preview: Preview, *, as_json: bool) -> None:
     found = [(status, code, number) for (status, code), number in sorted(preview.by_status.items(), key=str)]
     if as_json:
         print_json(
             {
-                "action": wish.action,
+                "action": request.action,
                 "eligible": preview.eligible,
                 "matching": [{"status": s, "failure_code": c, "count": n} for s, c, n in found],
                 "unknown": list(preview.unknown),
@@ -218,7 +188,7 @@ def _show_preview(wish: Wish, preview: Preview, *, as_json: bool) -> None:
         return
     if found:
         print_table(["status", "failure code", "events"], found)
-    notice(f"{preview.eligible} events would be {_DONE_WORDS[wish.action]}; nothing was changed.")
+    notice(f"{preview.eligible} events would be {_DONE_WORDS[request.action]}; nothing was changed.")
     _show_unknown(preview.unknown)
 
 

@@ -76,6 +76,8 @@ def create_file(path: Path, kind: FileKind) -> None:
 
 
 def _make(path: Path, kind: FileKind) -> None:
+    # SQLite gives its other files the rights of this one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     with closing(sqlite.connect(str(path), isolation_level=None)) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode = WAL")

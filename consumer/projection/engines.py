@@ -3,6 +3,7 @@
 Sessions are set up on connecting, not by the address, so that a pooler in between does not matter.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,8 @@ def _sqlite(path: Path, purpose: Purpose, connections: int) -> Engine:
     def connect() -> Any:  # noqa: ANN401 - the driver has no types
         if purpose != "read":
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
+            # For its owner alone, if it is new. SQLite gives its other files the rights of this one.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite.connect(
             place, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )

@@ -106,6 +106,17 @@ def test_console_for_people(output: Output, sink: Sink) -> None:
     assert not text.startswith("{")
 
 
+def test_terminal_is_never_obeyed(output: Output, sink: Sink) -> None:
+    """Control characters that somebody sent us are shown on a terminal, in exceptions too."""
+    log = create_log(output, level="info", console=True)
+    log.error("task_failed", path="/\x1b[2J\x9b\r", name="é", exc_info=LookupError("\x1b[31m"))
+    text = sink.getvalue().decode()
+    assert r"/\x1b[2J\x9b\r" in text
+    assert r"LookupError: \x1b[31m" in text
+    assert "name=é" in text
+    assert not {"\x1b", "\x9b", "\r"} & set(text)
+
+
 async def test_lines_of_a_moment_are_written_together(log: Logger, sink: Sink, output: Output) -> None:
     """In a running loop lines wait a little, then go out in one write; closing writes the rest."""
     for number in range(100):
