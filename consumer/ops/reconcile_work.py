@@ -129,7 +129,12 @@ class Work:
     async def _read(self) -> None:
         tools = self._tools
         pages = tools.client.pages(self.run.position, limit=tools.page_size)
+        number = 0
         async for group in read_ahead(pages, self._saw_page, clock=tools.clock, portion=tools.portion):
+            number += 1
+            if not group.last and number.bit_count() == 1:
+                # With portion 1, 2, 4, 8 …: before any of it is told, and then before it is twice as much.
+                await tools.client.check_end(group.resume_id)
             await self._take(group)
             if tools.pause and not group.last:
                 await tools.clock.sleep(tools.pause)

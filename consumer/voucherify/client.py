@@ -1,6 +1,7 @@
 """Client for Voucherify's own bin: list it, find entries in it, delete one for good."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from typing import Final, Self
 
 import httpx
@@ -11,12 +12,14 @@ from consumer.errors import SettingsError
 from consumer.log import Logger
 from consumer.voucherify.answers import read_deleted, read_page
 from consumer.voucherify.caller import Caller, make_http
-from consumer.voucherify.errors import NotFoundError, ProtocolError
+from consumer.voucherify.errors import NotFoundError, ProtocolError, RequestRefusedError, ServerFailedError
 from consumer.voucherify.paging import (
+    MAX_FOUND_PAGES,
     MAX_LIMIT,
     MAX_PAGES,
     Page,
     Walk,
+    behind_all,
     chunks,
     entry_path,
     find_filters,
@@ -24,7 +27,8 @@ from consumer.voucherify.paging import (
 )
 from consumer.voucherify.patience import PATIENT, Patience, Waiting
 from consumer.voucherify.rate import RateLimit
-from schemas.voucherify_bin import BinEntry
+from schemas.trash_bin import Order
+from schemas.voucherify_bin import BinEntry, BinPage
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """A page of a hundred entries has about 40 KB."""
@@ -109,8 +113,36 @@ class VoucherifyClient:
 
         Entries that appear while it is read are seen when their ids lie ahead, as new ids do.
         """
-        async for page in self._walk(after_id, limit, (), self._patience):
+        walk = Walk(after_id, strict=self._strict_order, max_pages=self._max_pages)
+        async for page in self._walk(walk, limit, (), self._patience):
             yield page
+
+    async def check_end(self, id_read: str | None) -> None:
+        """Make sure that the listing, of which ``id_read`` was read and more is promised, ends somewhere.
+
+        One question as a rule: nothing may lie behind all ids. An answer to that is no proof yet: cursors
+        that are no entry's may be taken for none, and ids may be others one day. So the entry that is listed
+        first in the opposite order is asked for, which must be the last in this one.
+
+        Raises:
+            ProtocolError: it does not end: whatever it is asked to go on behind, it has more.
+
+        """
+        try:
+            more = await self._one(behind_all(id_read), patience=replace(self._patience, attempts=2))
+        except (RequestRefusedError, NotFoundError, ServerFailedError):
+            return  # it goes on only behind entries that it has, so nothing can be learnt
+        if not _some(more) or more.data[:1] == (await self._one(None)).data[:1]:
+            return
+        newest = (await self._one(None, order="-id")).data[:1]
+        last = newest[0].id if newest else id_read
+        if _some(behind := await self._one(last)):
+            found = behind.data[0].id if behind.data else "more entries"
+            raise ProtocolError(
+                f"Voucherify's listing does not end: behind {last}, which it names as the last entry, it has "
+                f"{found}, and still more behind all ids that there can be; nothing was concluded from it. "
+                "Check VOUCHERIFY_URL"
+            )
 
     async def find(
         self, resource_type: str, resource_ids: Iterable[str], *, patience: Patience | None = None
@@ -121,7 +153,8 @@ class VoucherifyClient:
         for chunk in chunks(wanted):
             asked = frozenset(chunk)
             filters = find_filters(resource_type, chunk)
-            async for page in self._walk(None, MAX_LIMIT, filters, patience or self._patience):
+            walk = Walk(None, strict=self._strict_order, max_pages=MAX_FOUND_PAGES)
+            async for page in self._walk(walk, MAX_LIMIT, filters, patience or self._patience):
                 for entry in page.entries:
                     if entry.resource_id not in asked or entry.resource_type != resource_type:
                         raise ProtocolError(
@@ -147,15 +180,10 @@ class VoucherifyClient:
         return True
 
     async def _walk(
-        self,
-        after_id: str | None,
-        limit: int,
-        filters: tuple[tuple[str, str], ...],
-        patience: Patience,
+        self, walk: Walk, limit: int, filters: tuple[tuple[str, str], ...], patience: Patience
     ) -> AsyncIterator[Page]:
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"a page has 1 to {MAX_LIMIT} entries, not {limit}")
-        walk = Walk(after_id, strict=self._strict_order, max_pages=self._max_pages)
         while True:
             path = listing_path(limit, walk.after_id, filters)
             page = walk.step(await self._caller.call("GET", path, patience, read_page))
@@ -164,10 +192,21 @@ class VoucherifyClient:
             if page.last:
                 return
 
+    async def _one(
+        self, after_id: str | None, *, order: Order = "id", patience: Patience | None = None
+    ) -> BinPage:
+        """The entry that is listed behind ``after_id``, unchecked."""
+        path = listing_path(1, after_id, order=order)
+        return await self._caller.call("GET", path, patience or self._patience, read_page)
+
     def _report(self, page: Page) -> None:
         for resource_type in sorted(page.unknown_types - self._reported):
             self._reported.add(resource_type)
             self._log.warning("voucherify_unknown_type", resource_type=resource_type)
+
+
+def _some(answer: BinPage) -> bool:
+    return bool(answer.data) or answer.has_more
 
 
 def _checked(url: str, app_id: str, app_token: str) -> str:

@@ -6,12 +6,19 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from consumer.voucherify.errors import ProtocolError
+from schemas.trash_bin import Order
 from schemas.voucherify_bin import BinEntry, BinPage
 
 PATH: Final = "/v1/trash-bin"
 MAX_LIMIT: Final = 100
 MAX_PAGES: Final = 1_000_000
 """A hundred million entries: beyond any bin, so that a listing without end has one."""
+MAX_FOUND_PAGES: Final = 100
+"""Of an answer about at most a hundred resources: a hundred entries of each."""
+_LAST_ID: Final = "tbe_" + "f" * 18
+"""Behind every id that tells its time."""
+_LAST_TEXT: Final = "~" * len(_LAST_ID)
+"""Behind every ASCII text, where ids turn out to be others."""
 _QUERY_BYTES: Final = 4000
 """Of the ids in a query: servers and proxies commonly take request lines of 8 KiB."""
 
@@ -97,9 +104,16 @@ class Walk:
             self._renew_at *= 2
 
 
-def listing_path(limit: int, after_id: str | None, filters: tuple[tuple[str, str], ...] = ()) -> str:
+def behind_all(id_read: str | None) -> str:
+    """Where a bin has no entries any more, given an id of it."""
+    return _LAST_TEXT if id_read is not None and id_read > _LAST_ID else _LAST_ID
+
+
+def listing_path(
+    limit: int, after_id: str | None, filters: tuple[tuple[str, str], ...] = (), *, order: Order = "id"
+) -> str:
     """Path and query of one page."""
-    parameters = [("limit", str(limit)), ("order", "id")]
+    parameters = [("limit", str(limit)), ("order", order)]
     if after_id is not None:
         parameters.append(("starting_after_id", after_id))
     return f"{PATH}?{urlencode([*parameters, *filters])}"

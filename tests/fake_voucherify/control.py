@@ -17,6 +17,7 @@ from tests.fake_voucherify.app import Event, FakeVoucherify
 from tests.fake_voucherify.bin import FakeEntry, entry_id
 from tests.fake_voucherify.faults import (
     Answering,
+    bottomless,
     cut,
     empty,
     endless,
@@ -39,6 +40,7 @@ FAULTS: Final[Mapping[str, Callable[[], Answering]]] = {
     "empty": empty,
     "repeating": repeating,
     "endless": endless,
+    "bottomless": bottomless,
     "wrong-types": wrong_types,
 }
 """By name; besides, any status from 400 to 599."""

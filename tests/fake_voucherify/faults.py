@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from schemas.errors import ErrorBody, internal_error, missing_permission, too_many_requests, unauthorized
 from tests.fake_voucherify.bin import FIRST, FakeEntry, entry_id, made_up
@@ -139,5 +140,16 @@ def endless(start: int = 0) -> Answering:
         nonlocal number
         number += 1
         return Reply(200, page([made_up(entry_id(FIRST + number * 1000))], more=True))
+
+    return answer
+
+
+def bottomless(step: int = 1 << 30) -> Answering:
+    """The same two entries behind the same place, whichever it is: without end, and without an order."""
+
+    def answer(asked: Asked, _usual: Callable[[], Reply]) -> Reply:
+        after = dict(parse_qsl(asked.query)).get("starting_after_id", entry_id(FIRST))
+        number = int(after.removeprefix("tbe_"), 16)
+        return Reply(200, page([made_up(f"tbe_{number + step * n:018x}") for n in (1, 2)], more=True))
 
     return answer

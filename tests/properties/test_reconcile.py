@@ -30,6 +30,8 @@ FAULTS = {
     "truncated": faults.truncated(),
     "empty": faults.empty(),
     "repeating": faults.repeating(),
+    "endless": faults.endless(),
+    "bottomless": faults.bottomless(),
 }
 _examples = itertools.count()
 

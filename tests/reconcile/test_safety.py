@@ -1,9 +1,12 @@
-"""Nothing is taken for gone that may be there."""
+"""Nothing is taken for gone that may be there, and nothing for there that cannot be."""
+
+from collections.abc import Callable
 
 import pytest
 
 from consumer.errors import LogUnavailableError
 from consumer.projection.base import EventQuery
+from consumer.projection.reconciling import Mode
 from consumer.voucherify.errors import (
     ForbiddenError,
     ProtocolError,
@@ -13,7 +16,7 @@ from consumer.voucherify.errors import (
 )
 from schemas.times import parse_time
 from tests.fake_voucherify import faults
-from tests.fake_voucherify.faults import Answering
+from tests.fake_voucherify.faults import Answering, Asked
 from tests.manual_clock import ManualClock
 from tests.reconcile.kit import PROJECT, Mirror, entry, webhook
 
@@ -23,6 +26,14 @@ ENTRIES = [entry(n) for n in range(30)]
 async def loaded(mirror: Mirror) -> None:
     mirror.fake.bin.add(*ENTRIES)
     await mirror.reconcile("full")
+
+
+async def offsets(mirror: Mirror) -> int:
+    """The event log's end: a record appended now would stand there."""
+    marker = webhook(entry(999), "elsewhere", 1)
+    position = (await mirror.producer.append(marker)).position
+    assert position is not None
+    return position.offset
 
 
 async def vanished(mirror: Mirror) -> int:
@@ -122,6 +133,55 @@ async def test_failures_say_nothing(
     assert report.resumed == (not issubclass(error, ProtocolError))
     assert report.outcome == "done"
     assert await mirror.states(*ENTRIES[3:5]) == ["vanished", "in_bin"]
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental", "report"])
+@pytest.mark.parametrize("endless", [faults.endless, faults.bottomless])
+async def test_a_listing_without_end_changes_nothing(
+    either: Mirror, mode: Mode, endless: Callable[[], Answering]
+) -> None:
+    """Ever new entries in good order end the run before any of them is told of."""
+    await loaded(either)
+    either.fake.script(endless(), times=None)
+    before = await offsets(either)
+    with pytest.raises(ProtocolError, match="does not end"):
+        await either.reconcile(mode, portion=2)
+    assert await offsets(either) == before + 1
+    run = await either.store.run(PROJECT, mode)
+    assert run is not None
+    assert (run.phase, run.tally) == ("failed", {})
+    either.fake.heal()
+    report = await either.reconcile(mode, portion=2)
+    assert (report.outcome, report.resumed, report.drift) == ("done", False, 0)
+
+
+async def test_a_listing_that_loses_its_end(mirror: Mirror) -> None:
+    """One that is without end from some page on adds at most as much as had been read before."""
+    mirror.fake.bin.add(*(entry(n) for n in range(64)))
+    mirror.fake.script(faults.bottomless(), times=None, after=6)
+    with pytest.raises(ProtocolError, match="does not end"):
+        await mirror.reconcile("full", page_size=10, portion=1)
+    run = await mirror.store.run(PROJECT, "full")
+    assert run is not None
+    assert run.tally["read"] == run.tally["lacking"] <= 2 * 40
+
+
+async def test_a_bin_that_grows_has_an_end(mirror: Mirror) -> None:
+    """However fast entries come and go while it is read, a bin is read to its end."""
+    added = 0
+
+    def before(_asked: Asked) -> None:
+        nonlocal added
+        if added < 30:
+            mirror.fake.bin.remove(entry(1000 + added - 1).id)
+            mirror.fake.bin.add(*(entry(1000 + added + more) for more in range(20)))
+            added += 10
+
+    mirror.fake.bin.add(*ENTRIES)
+    mirror.fake.before = before
+    report = await mirror.reconcile("full", page_size=10, portion=1)
+    assert (report.outcome, report.missing) == ("done", 0)
+    assert report.tally["lacking"] >= 60
 
 
 async def test_the_young_are_left_alone(mirror: Mirror) -> None:

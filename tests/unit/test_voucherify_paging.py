@@ -1,17 +1,25 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.voucherify.errors import ProtocolError
+from consumer.voucherify.errors import ForbiddenError, ProtocolError, UnauthorizedError, VoucherifyError
 from consumer.voucherify.paging import Walk, chunks
 from schemas.voucherify_bin import BinPage
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.bin import FIRST, FakeEntry, entry_id, made_up
+from tests.fake_voucherify.faults import Answering
 from tests.unit.voucherify_kit import Kit, ids
 
 
 def entry(number: int) -> FakeEntry:
     return made_up(entry_id(FIRST + number * 1_000_000))
+
+
+def replaced(one: FakeEntry, **fields: Any) -> FakeEntry:
+    return one._replace(**fields)
 
 
 def answer(*numbers: int, more: bool = True, cursor: str | None = None) -> BinPage:
@@ -38,6 +46,90 @@ async def test_a_listing_without_end_is_given_up(at: Kit) -> None:
     async with at.client(max_pages=50) as client:
         with pytest.raises(ProtocolError, match="does not end: 50 pages"):
             await ids(client.pages())
+
+
+@pytest.mark.parametrize("endless", [faults.endless, faults.bottomless])
+async def test_a_listing_without_end_is_found_out(at: Kit, endless: Callable[[], Answering]) -> None:
+    """Whether new entries come with every answer or behind every place: a few questions tell."""
+    at.fake.script(endless(), times=None)
+    async with at.client() as client:
+        with pytest.raises(ProtocolError, match=r"does not end: .* nothing was concluded"):
+            await client.check_end(entry(7).id)
+    assert len(at.fake.asked) == 4
+    assert not at.waits
+
+
+async def test_one_question_finds_the_end(at: Kit) -> None:
+    """Nothing lies behind all ids of a bin, however fast it grows."""
+    at.fake.bin.fill(500)
+    async with at.client() as client:
+        await client.check_end(entry(0).id)
+    (asked,) = at.fake.asked
+    assert asked.query == "limit=1&order=id&starting_after_id=tbe_ffffffffffffffffff"
+
+
+async def test_the_end_of_ids_of_another_form(at: Kit) -> None:
+    """Ids may be any text: what is listed last in one order and first in the other is the end."""
+    at.fake.bin.add(*(replaced(entry(n), id=f"bin-{n}") for n in range(5)), entry(9))
+    at.fake.bin.add(replaced(entry(7), id="zzz"))
+    async with at.client() as client:
+        await client.check_end("bin-3")
+        assert len(at.fake.asked) == 4
+        await client.check_end("zzz")
+        assert len(at.fake.asked) == 5
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_a_refused_question_proves_nothing(at: Kit, status: int) -> None:
+    """Who only goes on behind entries that it has is not thought to be without end."""
+    at.fake.bin.fill(500)
+    at.fake.script(faults.status(status), times=2)
+    async with at.client() as client:
+        await client.check_end(entry(0).id)
+
+
+async def test_an_unheard_question_proves_nothing(at: Kit) -> None:
+    """Nor who starts from the beginning then, and knows no other order either."""
+    at.fake.bin.fill(500)
+    first = faults.body(faults.page([next(iter(at.fake.bin))], more=True))
+    at.fake.script(first, times=None)
+    async with at.client() as client:
+        await client.check_end(entry(0).id)
+    assert len(at.fake.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answering", "error"),
+    [
+        (faults.status(401), UnauthorizedError),
+        (faults.status(403), ForbiddenError),
+        (faults.html(), ProtocolError),
+    ],
+)
+async def test_what_ends_every_question_ends_this_one(
+    at: Kit, answering: Answering, error: type[VoucherifyError]
+) -> None:
+    """Wrong credentials and answers that are none stay what they are."""
+    at.fake.script(answering, times=None)
+    async with at.client() as client:
+        with pytest.raises(error):
+            await client.check_end(entry(0).id)
+
+
+async def test_asking_for_resources_has_an_end_too(at: Kit) -> None:
+    """Ever new entries of the resource that is asked for are given up after a hundred pages."""
+    number = 0
+
+    def answer(_asked: faults.Asked, _usual: object) -> faults.Reply:
+        nonlocal number
+        number += 1
+        again = replaced(entry(number), resource_id="v_1", resource_type="voucher")
+        return faults.Reply(200, faults.page([again], more=True))
+
+    at.fake.script(answer, times=None)
+    async with at.client() as client:
+        with pytest.raises(ProtocolError, match="does not end: 100 pages"):
+            await client.find("voucher", ["v_1"])
 
 
 async def test_an_empty_answer_is_passed_on_as_such(at: Kit) -> None:
