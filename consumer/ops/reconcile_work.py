@@ -30,8 +30,9 @@ PATIENCE: Final = 60.0
 """Seconds for which a server of ours may be away before a run ends; it can be taken up later."""
 SHARE: Final = 0.05
 _TURN: Final = 100
-HANDFUL: Final = 20
-"""More entries than this and than that share of the mirror are not taken for gone at once, unless forced."""
+A_FEW: Final = 3
+"""More entries than this and than that share of the mirror are not taken for gone at once, unless forced.
+Of a handful any single one is more than the share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +202,10 @@ class Work:
                 break
             after = absent.after
         nothing = self.run.tally.get("read", 0) == 0
-        allowed = 0 if nothing else max(HANDFUL, round(SHARE * self._listed))
+        allowed = 0 if nothing else max(A_FEW, SHARE * self._listed)
         if self._missing > allowed and not force and self._writes:
             self.run = self.run._replace(phase="stopped")
-            self._words = _too_many(self._missing, self._listed, empty=nothing)
+            self._words = _too_many(self._missing, self._listed, self._project, empty=nothing)
             return
         after = None
         while self._missing:
@@ -260,10 +261,10 @@ class Work:
         self._tools.log.warning("reconcile_retry", project=self._project, reason=str(error))
 
 
-def _too_many(missing: int, listed: int, *, empty: bool) -> str:
+def _too_many(missing: int, listed: int, project: str, *, empty: bool) -> str:
     what = "lists nothing at all" if empty else f"does not list {missing:,} of the {listed:,} entries here"
     return (
         f"Voucherify {what}. So many at once look like wrong credentials, a missing permission or another "
         "project's bin, so none was taken for gone. If they were really deleted for good, run "
-        "`binmirror reconcile --full --force`"
+        f"`binmirror reconcile --full --force --project {project}`"
     )

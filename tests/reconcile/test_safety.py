@@ -73,28 +73,32 @@ async def test_a_small_mirror_is_not_emptied_either(mirror: Mirror) -> None:
     assert await mirror.states(ENTRIES[0]) == ["in_bin"]
 
 
-async def test_too_many_at_once(mirror: Mirror) -> None:
-    """More than a handful and five percent stop the run; a handful does not."""
-    await loaded(mirror)
-    for one in ENTRIES[:21]:
+@pytest.mark.parametrize(("listed", "allowed"), [(5, 3), (79, 3), (80, 4), (99, 4), (100, 5)])
+async def test_too_many_at_once(mirror: Mirror, listed: int, allowed: int) -> None:
+    """More than five percent stop the run, and say for which project to force it; three never do."""
+    entries = [entry(n) for n in range(listed)]
+    mirror.fake.bin.add(*entries)
+    await mirror.reconcile("full")
+    for one in entries[: allowed + 1]:
         mirror.fake.bin.remove(one.id)
     report = await mirror.reconcile("full")
-    assert (report.outcome, report.missing) == ("stopped", 21)
+    assert (report.outcome, report.missing) == ("stopped", allowed + 1)
+    assert f"--project {PROJECT}`" in str(report.words)
     assert await vanished(mirror) == 0
     (line, _) = await mirror.audit.lines()
     assert (line.result, line.action) == ("partly", "reconcile")
-    mirror.fake.bin.add(ENTRIES[20])
+    mirror.fake.bin.add(entries[0])
     report = await mirror.reconcile("full")
-    assert (report.outcome, report.tally["vanished"], report.resumed) == ("done", 20, False)
+    assert (report.outcome, report.tally["vanished"], report.resumed) == ("done", allowed, False)
 
 
 async def test_asked_again_before_it_is_said(mirror: Mirror) -> None:
     """An entry that a listing left out is asked for by its id, and stays."""
     await loaded(mirror)
-    shorter = faults.body(faults.page(ENTRIES[:25]))
+    shorter = faults.body(faults.page(ENTRIES[:27]))
     mirror.fake.script(shorter)
     report = await mirror.reconcile("full")
-    assert (report.outcome, report.missing, report.tally.get("vanished", 0)) == ("done", 5, 0)
+    assert (report.outcome, report.missing, report.tally.get("vanished", 0)) == ("done", 3, 0)
     assert report.tally["same"] == 30
     assert "%24in" in mirror.fake.asked[-1].query
 
