@@ -21,7 +21,7 @@ from benchmarks.servers import folder, postgres
 from consumer.ops.failed_events import FailedEvents, Selection
 from consumer.projection.base import EventQuery
 from consumer.projection.connections import OwnConnection
-from consumer.projection.finding import SqlEventFinder
+from consumer.projection.event_finder import SqlEventFinder
 from consumer.projection.migrate import migrate
 from consumer.settings import clean_environment
 from consumer.worker.limits import HandlerLimit

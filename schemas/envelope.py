@@ -74,7 +74,7 @@ class EventSource(TypedDict, total=False):
     user: User | None
 
 
-class Happening(TypedDict, total=False):
+class WebhookEvent(TypedDict, total=False):
     """The ``event`` member: what happened, in contrast to its send-out."""
 
     id: Text | None
@@ -93,7 +93,7 @@ class WebhookBody(Data, total=False):
     created_at: str | None
     type: Text | None
     data: EnvelopeData | None
-    event: Happening | None
+    event: WebhookEvent | None
     object: str | None
 
 

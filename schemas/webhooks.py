@@ -18,10 +18,10 @@ from schemas.envelope import (
     Data,
     EnvelopeData,
     EventSource,
-    Happening,
     Parsed,
     Voucher,
     WebhookBody,
+    WebhookEvent,
     parse,
 )
 from schemas.events import Delivery, Event, Failure, ResourceType, unread_event
@@ -43,7 +43,7 @@ class WebhookData(NamedTuple):
 DELETIONS: Final = frozenset({"voucher.deleted", "campaign.deleted"})
 """Types that must name a resource."""
 
-_NO_EVENT: Final[Happening] = {}
+_NO_EVENT: Final[WebhookEvent] = {}
 _NO_DATA: Final[EnvelopeData] = {}
 _NO_SOURCE: Final[EventSource] = {}
 _NO_VOUCHER: Final[Voucher] = {}
@@ -137,7 +137,7 @@ def _read(delivery: Delivery, parsed: Parsed, form: Form, name: str | None) -> E
     )
 
 
-def _type_of(body: WebhookBody, event: Happening, form: Form, name: str | None) -> str:
+def _type_of(body: WebhookBody, event: WebhookEvent, form: Form, name: str | None) -> str:
     its_own = body.get("type")
     if form == "data_only":
         return name or event_name(its_own) or its_own or ""

@@ -18,7 +18,7 @@ from consumer.bootstrap.parts import (
     projection_reader,
     require_projection,
     substring_keys,
-    topic_wishes,
+    topic_config,
 )
 from consumer.bootstrap.reconcile import look_at_reconciling
 from consumer.errors import SettingsError
@@ -27,10 +27,10 @@ from consumer.eventlog.kafka.topic import TopicCreation
 from consumer.eventlog.spool_file import read_counts
 from consumer.ops.status import Sources, SpoolStatus, Status, take_status
 from consumer.ops.topic_status import TopicStatus, topic_status
-from consumer.ops.worker_switch import words
+from consumer.ops.worker_switch import blocking_reasons
 from consumer.projection.base import EventQuery, EventRow, ProjectionReader
 from consumer.projection.migrate import migrate
-from consumer.projection.substring_index import Told, set_substring_index
+from consumer.projection.substring_index import OnProgress, set_substring_index
 from consumer.settings import Settings
 from consumer.web.targets import webhook_urls
 from schemas.trash_bin import FilterKey
@@ -64,7 +64,7 @@ def _webhook_urls(settings: Settings) -> Mapping[str, str]:
 
 async def _what_keeps_workers(settings: Settings) -> Sequence[str]:
     async with worker_switch(settings) as switch:
-        return words(await switch.state())
+        return blocking_reasons(await switch.state())
 
 
 async def _how_publishing_goes(settings: Settings) -> TopicStatus | None:
@@ -113,13 +113,13 @@ class Migrated(NamedTuple):
     substring_index: tuple[Sequence[FilterKey], Sequence[FilterKey]]
 
 
-def migrate_projection(settings: Settings, told: Told) -> Migrated:
+def migrate_projection(settings: Settings, on_progress: OnProgress) -> Migrated:
     """Bring the projection's schema up to date, and the index of parts to what the settings want."""
     if isinstance(settings.projection, SqliteAddress):
         make_folder(settings.projection.path)
     address = projection_address(settings)
     schema = migrate(address)
-    before, after = set_substring_index(address, substring_keys(settings), told)
+    before, after = set_substring_index(address, substring_keys(settings), on_progress)
     return Migrated(schema, (sorted(before), sorted(after)))
 
 
@@ -135,13 +135,13 @@ async def create_topics(settings: Settings) -> Sequence[Mapping[str, object]]:
     if not isinstance(log, SqliteAddress):
         admin = KafkaLogAdmin(kafka_connection(settings, log))
         try:
-            done.append(_told(log, await admin.create_topic(**topic_wishes(settings))))
+            done.append(_outcome(log, await admin.create_topic(**topic_config(settings))))
         finally:
             await admin.close()
     if entries is not None:
-        done.append(_told(entries, await make_entries_topic(settings, entries)))
+        done.append(_outcome(entries, await make_entries_topic(settings, entries)))
     return done
 
 
-def _told(address: KafkaAddress, result: TopicCreation) -> Mapping[str, object]:
+def _outcome(address: KafkaAddress, result: TopicCreation) -> Mapping[str, object]:
     return {"topic": str(address), "created": result.created, "differences": list(result.differences)}

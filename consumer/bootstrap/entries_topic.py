@@ -14,7 +14,7 @@ from consumer.bootstrap.parts import (
     make_folder,
     projection_address,
     read_pool,
-    topic_wishes,
+    topic_config,
 )
 from consumer.clock import Clock
 from consumer.errors import LogUnavailableError, SettingsError, StopError
@@ -25,8 +25,8 @@ from consumer.eventlog.kafka.topic import TopicCreation
 from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.changes import SqlChanges
+from consumer.projection.publisher_base import TopicLook
 from consumer.projection.publisher_store import SqlPublisherStore
-from consumer.projection.publishing import TopicLook
 from consumer.projection.read_pool import ReadPool
 from consumer.publisher.loop import Publisher
 from consumer.settings import Settings
@@ -86,7 +86,7 @@ async def _log_ends(admin: LogAdmin) -> Mapping[int, int]:
 
 async def make_entries_topic(settings: Settings, address: KafkaAddress) -> TopicCreation:
     """Make the topic, unless it is there. Raises LogUnavailableError, StopError."""
-    wishes = topic_wishes(settings)
+    wishes = topic_config(settings)
     return await EntriesTopicAdmin(kafka_connection(settings, address)).create(
         partitions=wishes["partitions"],
         replication_factor=wishes["replication_factor"],

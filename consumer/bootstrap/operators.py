@@ -17,7 +17,7 @@ from consumer.ops.keys import KeyAdmin
 from consumer.ops.worker_switch import WorkerSwitch
 from consumer.projection.connections import OwnConnection
 from consumer.projection.control import SqlAudit, SqlWorkerControl
-from consumer.projection.finding import EventFinder, SqlEventFinder
+from consumer.projection.event_finder import EventFinder, SqlEventFinder
 from consumer.projection.keys import SqlKeyStore
 from consumer.settings import Settings
 

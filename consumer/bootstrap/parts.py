@@ -43,7 +43,7 @@ HEADROOM_BYTES: Final = 64 * 1024
 """What a record may hold beside twice the largest body."""
 
 
-class TopicWishes(TypedDict):
+class TopicConfig(TypedDict):
     """Arguments of ``KafkaLogAdmin.create_topic``."""
 
     partitions: int
@@ -72,7 +72,7 @@ def kafka_connection(settings: Settings, address: KafkaAddress) -> KafkaConnecti
     )
 
 
-def topic_wishes(settings: Settings) -> TopicWishes:
+def topic_config(settings: Settings) -> TopicConfig:
     """How a topic of ours is made."""
     replicas = settings.kafka_replication_factor
     return {
@@ -139,7 +139,7 @@ def direct_producer(settings: Settings, *, clock: Clock, metrics: Metrics) -> Sq
     return KafkaProducer(
         kafka_connection(settings, address),
         deadline=settings.publish_deadline,
-        max_record_bytes=topic_wishes(settings)["max_message_bytes"],
+        max_record_bytes=topic_config(settings)["max_message_bytes"],
         clock=clock,
         metrics=metrics,
     )
@@ -188,7 +188,7 @@ class Parts:
                 interpret=self._interpret,
                 clock=self._clock,
                 substring_index=substring_keys(settings),
-                told=self._index_grows,
+                on_index_progress=self._index_grows,
             )
         return self._writer
 

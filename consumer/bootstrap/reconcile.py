@@ -13,20 +13,19 @@ from consumer.eventlog.base import Producer
 from consumer.log import Logger, Output, create_log
 from consumer.metrics import Metrics
 from consumer.ops.reconcile import Reconciler
-from consumer.ops.reconcile_lease import LEASE_SECONDS
-from consumer.ops.reconcile_lease import Waiting as Busy
+from consumer.ops.reconcile_lease import LEASE_SECONDS, BusyWait
 from consumer.ops.reconcile_pages import PORTION
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.ops.reconcile_schedule import Schedule
 from consumer.ops.reconcile_webhook import ProjectReconciliation, reconciliation
 from consumer.ops.reconcile_work import Tools
 from consumer.projection.control import SqlAudit
+from consumer.projection.reconcile_base import Mode
 from consumer.projection.reconcile_store import SqlReconcileStore
-from consumer.projection.reconciling import Mode
 from consumer.settings import Settings
 from consumer.types import VoucherifyAccess
 from consumer.voucherify.client import VoucherifyClient
-from consumer.voucherify.patience import Waiting
+from consumer.voucherify.retry_policy import Wait
 
 _RESERVE: Final = 0.2
 """The share of Voucherify's rate limit that a run without a person leaves to the project's other clients."""
@@ -54,7 +53,7 @@ def make_client(
     clock: Clock,
     log: Logger,
     reserve: float = 0.0,
-    on_wait: Callable[[Waiting], None] | None = None,
+    on_wait: Callable[[Wait], None] | None = None,
 ) -> VoucherifyClient:
     """A client for one project's bin."""
     return VoucherifyClient(
@@ -168,11 +167,11 @@ async def _opened(settings: Settings, log: Logger) -> AsyncIterator[ReconcilePar
 async def reconcile(
     settings: Settings,
     projects: dict[str, VoucherifyAccess],
-    wish: Mode,
+    mode: Mode,
     *,
     force: bool,
     watch: Callable[[Progress], None],
-    on_wait: Callable[[Waiting], None],
+    on_wait: Callable[[Wait], None],
     on_busy: Callable[[str], None],
 ) -> AsyncGenerator[Report, None]:
     """Reconcile one project after the other.
@@ -188,7 +187,7 @@ async def reconcile(
         for name, access in projects.items():
             async with make_client(access, clock=clock, log=log, on_wait=on_wait) as client:
                 yield await parts.reconciler(name, client).run(
-                    wish, owner=who, force=force, watch=watch, waiting=Busy(_BUSY_SECONDS, on_busy)
+                    mode, owner=who, force=force, watch=watch, waiting=BusyWait(_BUSY_SECONDS, on_busy)
                 )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from consumer.addresses import KafkaAddress
 from consumer.bootstrap.entries_topic import look_at_entries_topic
-from consumer.bootstrap.parts import kafka_connection, topic_wishes
+from consumer.bootstrap.parts import kafka_connection, topic_config
 from consumer.errors import LogUnavailableError, SettingsError
 from consumer.eventlog.kafka.admin import KafkaLogAdmin
 from consumer.log import Logger
@@ -30,7 +30,7 @@ async def look(settings: Settings, address: KafkaAddress) -> None:
     admin = KafkaLogAdmin(kafka_connection(settings, address))
     try:
         if settings.kafka_create_topic:
-            await admin.create_topic(**topic_wishes(settings))
+            await admin.create_topic(**topic_config(settings))
         problems = await admin.check_topic(
             max_body_bytes=settings.max_body_bytes,
             allow_single_replica=settings.kafka_allow_single_replica,

@@ -25,7 +25,7 @@ from consumer.cli.common import (
 )
 from consumer.cli.event_filters import EventFilters, ProjectOption, with_event_filters
 from consumer.projection.base import EventQuery, EventRow
-from consumer.projection.finding import DecisionRow
+from consumer.projection.event_finder import DecisionRow
 from consumer.settings import Settings
 from schemas.events import EventStatus
 from schemas.snapshots import readable

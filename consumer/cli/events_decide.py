@@ -28,7 +28,7 @@ from consumer.cli.common import (
 from consumer.cli.event_filters import EventFilters, checked_text, with_event_filters
 from consumer.clock import SystemClock
 from consumer.ops.failed_events import Action, Preview, Report, Selection
-from consumer.ops.worker_switch import words
+from consumer.ops.worker_switch import blocking_reasons
 from consumer.projection.base import EventQuery
 from consumer.settings import Settings
 
@@ -138,7 +138,7 @@ def decide(settings: Settings, request: Request, *, as_json: bool) -> int:
         report = await opened.events.decide(
             request.action, request.selection, who=who(), reason=request.reason, watch=display.show
         )
-        return report, words(await opened.switch.state())
+        return report, blocking_reasons(await opened.switch.state())
 
     try:
         report, kept = run_with(operators(settings), work)

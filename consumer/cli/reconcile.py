@@ -29,10 +29,10 @@ from consumer.cli.common import (
 )
 from consumer.clock import SystemClock
 from consumer.ops.reconcile_report import MEANINGS, Progress, Report, duration
-from consumer.projection.reconciling import Mode
+from consumer.projection.reconcile_base import Mode
 from consumer.settings import Settings
 from consumer.voucherify.errors import ForbiddenError, NotFoundError, UnauthorizedError
-from consumer.voucherify.patience import Waiting
+from consumer.voucherify.retry_policy import Wait
 from schemas.times import format_time
 
 _LINE_SECONDS: Final = 10.0
@@ -188,7 +188,7 @@ class _Display:
         self._bar.start()
         self._task = self._bar.add_task(plain(progress.project), total=progress.total, rate="")
 
-    def waiting(self, waiting: Waiting) -> None:
+    def waiting(self, waiting: Wait) -> None:
         """A request waits."""
         if waiting.seconds >= 1:
             notice(f"{waiting}")

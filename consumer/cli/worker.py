@@ -19,7 +19,7 @@ from consumer.cli.common import (
     settings_of,
 )
 from consumer.cli.event_filters import checked_text
-from consumer.ops.worker_switch import WorkerSwitch, as_dict, words
+from consumer.ops.worker_switch import WorkerSwitch, as_dict, blocking_reasons
 from consumer.projection.control_base import WorkerState
 
 worker = typer.Typer(no_args_is_help=True, help="The worker: pause it, let it go on.")
@@ -70,7 +70,7 @@ def resume_command(context: typer.Context, as_json: JsonOption = False, config: 
     Exit codes: 0 done · 1 nothing kept them · 3 the projection is away.
     """
     before = run_with(worker_switch(settings_of(context, config)), lambda switch: switch.resume(who=who()))
-    kept = words(before)
+    kept = blocking_reasons(before)
     if as_json:
         print_json({"before": as_dict(before)})
     elif kept:
@@ -95,9 +95,9 @@ def status_command(context: typer.Context, as_json: JsonOption = False, config: 
         print_json(as_dict(state))
     else:
         _show(state)
-    leave(FOUND if words(state) else DONE)
+    leave(FOUND if blocking_reasons(state) else DONE)
 
 
 def _show(state: WorkerState) -> None:
-    for line in words(state) or ["Nothing keeps the workers from working."]:
+    for line in blocking_reasons(state) or ["Nothing keeps the workers from working."]:
         typer.echo(one_line(line))

@@ -10,11 +10,11 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from consumer.clock import Clock
 from consumer.errors import BinmirrorError, TransientError
 from consumer.eventlog.base import Producer
+from consumer.ops.log_appender import STANDSTILL, LogAppender
 from consumer.ops.own_records import own_record
-from consumer.ops.telling import STANDSTILL, Telling
 from consumer.projection.base import FOREIGN_RECORD, EventQuery, EventRow, ProjectionReader
 from consumer.projection.control_base import Audit, AuditResult
-from consumer.projection.finding import EventFinder
+from consumer.projection.event_finder import EventFinder
 from consumer.types import NewRecord
 from schemas.own_events import EventDiscarded, EventRedriven
 from schemas.times import Micros
@@ -169,7 +169,7 @@ class FailedEvents:
         )
         result: AuditResult = "interrupted"
         try:
-            await self._carry_out(report, selection, _Words(self._clock.now(), who, reason), watch)
+            await self._carry_out(report, selection, _Attribution(self._clock.now(), who, reason), watch)
             result = "done" if report.complete else "partly"
         except BinmirrorError:
             result = "failed"
@@ -178,37 +178,39 @@ class FailedEvents:
             await self._close_audit(report, result)
         return report
 
-    async def _carry_out(self, report: Report, selection: Selection, words: "_Words", watch: Watch) -> None:
+    async def _carry_out(
+        self, report: Report, selection: Selection, words: "_Attribution", watch: Watch
+    ) -> None:
         preview = await self.preview(report.action, selection)
         report.eligible, report.unknown = preview.eligible, list(preview.unknown)
         if selection.ids:
             report.left_alone = sum(preview.by_status.values()) - preview.eligible
-        before: tuple[list[EventRow], Telling] | None = None
+        before: tuple[list[EventRow], LogAppender] | None = None
         works = True
         async for wave in self._waves(report.action, selection):
-            telling = Telling(
+            appender = LogAppender(
                 self._producer, self._finder.positions, clock=self._clock, standstill=self._standstill
             )
             for rows in _pages(wave):
-                await telling.tell([self._record(report, row, words) for row in rows])
+                await appender.append([self._record(report, row, words) for row in rows])
                 report.told += len(rows)
                 watch(report)
             # One wave is told of while the worker has the one before.
             works = works and await self._settled(report, before, watch)
-            before = (wave, telling)
+            before = (wave, appender)
         if works:
             await self._settled(report, before, watch)
 
     async def _settled(
-        self, report: Report, wave: tuple[list[EventRow], Telling] | None, watch: Watch
+        self, report: Report, wave: tuple[list[EventRow], LogAppender] | None, watch: Watch
     ) -> bool:
         """Wait for the worker and look. False: nobody works; then all the rest is told, and done later."""
         if wave is None:
             return True
-        rows, telling = wave
-        if not await telling.applied():
+        rows, appender = wave
+        if not await appender.applied():
             return False
-        await self._look(report, rows, telling)
+        await self._look(report, rows, appender)
         watch(report)
         return True
 
@@ -231,7 +233,7 @@ class FailedEvents:
             last = page[-1]
             query = query._replace(after=(last.received_at, last.project, last.event_id))
 
-    def _record(self, report: Report, row: EventRow, words: "_Words") -> NewRecord:
+    def _record(self, report: Report, row: EventRow, words: "_Attribution") -> NewRecord:
         model = EventRedriven if report.action == "redrive" else EventDiscarded
         event = model(
             project=row.project,
@@ -245,12 +247,12 @@ class FailedEvents:
         )
         return own_record(event, self._clock.now()).record
 
-    async def _look(self, report: Report, wave: Iterable[EventRow], telling: Telling) -> None:
+    async def _look(self, report: Report, wave: Iterable[EventRow], appender: LogAppender) -> None:
         by_project: dict[str, list[str]] = {}
         for row in wave:
             by_project.setdefault(row.project, []).append(row.event_id)
         for project, ids in by_project.items():
-            rows = await telling.patiently(lambda: self._finder.by_id(project, ids))  # noqa: B023 - awaited here
+            rows = await appender.retrying(lambda: self._finder.by_id(project, ids))  # noqa: B023 - awaited here
             report.became.update(row.status for row in rows)
 
     async def _close_audit(self, report: Report, result: AuditResult) -> None:
@@ -262,7 +264,7 @@ class FailedEvents:
             pass  # the line stays open, which is true as well
 
 
-class _Words(NamedTuple):
+class _Attribution(NamedTuple):
     decided_at: Micros
     who: str
     reason: str | None

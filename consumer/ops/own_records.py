@@ -9,16 +9,16 @@ from schemas.records import own_headers
 from schemas.times import Micros
 
 
-class Told(NamedTuple):
+class EventRecord(NamedTuple):
     """A record to append, and the id of the event that it tells."""
 
     event_id: str
     record: NewRecord
 
 
-def own_record(event: OwnEvent, now: Micros) -> Told:
+def own_record(event: OwnEvent, now: Micros) -> EventRecord:
     """Stamped ``now``. It goes to the partition of its resource, or of the event that it is about."""
     event_id, event_type, subject, body = record_of(event)
     key = record_key(event.project, event.resource_type, event.resource_id, subject)
     headers = own_headers(event_id, event_type, event.project, subject, now)
-    return Told(event_id, NewRecord(key, body, headers))
+    return EventRecord(event_id, NewRecord(key, body, headers))

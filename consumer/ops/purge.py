@@ -10,11 +10,11 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from consumer.clock import Clock
 from consumer.errors import BinmirrorError, LogUnavailableError, TransientError
 from consumer.eventlog.base import Producer
-from consumer.ops.own_records import Told, own_record
+from consumer.ops.own_records import EventRecord, own_record
 from consumer.projection.base import ProjectionReader
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
-from consumer.voucherify.patience import HURRIED
+from consumer.voucherify.retry_policy import INTERACTIVE
 from handlers.changes import Entry
 from schemas.own_events import EntryPurged
 from schemas.times import MINUTE, Micros
@@ -110,21 +110,21 @@ class Purge:
         real_id = entry.entry_id
         if self._mode == "forward":
             real_id = await self._delete_at_voucherify(self._clients[project], entry)
-        told = self._told(entry, real_id, request_id, who)
-        await self._append(self._producer, told.record)
-        return Purged(told.event_id, await self._shown(project, told.event_id))
+        event = self._purged(entry, real_id, request_id, who)
+        await self._append(self._producer, event.record)
+        return Purged(event.event_id, await self._shown(project, event.event_id))
 
     async def _delete_at_voucherify(self, client: VoucherifyClient, entry: Entry) -> str | None:
         """Return once it is gone there; the id that it had, as far as known."""
         real_id = entry.entry_id
         if real_id is None:
             kind, resource_id = entry.key.resource_type, entry.key.resource_id
-            found = (await client.find(kind, [resource_id], patience=HURRIED)).get(resource_id)
+            found = (await client.find(kind, [resource_id], retries=INTERACTIVE)).get(resource_id)
             if found is None:
                 self._check_age(entry)
                 return None
             real_id = found.id
-        await client.delete(real_id, patience=HURRIED)
+        await client.delete(real_id, retries=INTERACTIVE)
         return real_id
 
     def _check_age(self, entry: Entry) -> None:
@@ -134,7 +134,7 @@ class Purge:
                 "whose deletion it told of a moment ago. Nothing was deleted; ask again in a minute."
             )
 
-    def _told(self, entry: Entry, real_id: str | None, request_id: str, who: str) -> Told:
+    def _purged(self, entry: Entry, real_id: str | None, request_id: str, who: str) -> EventRecord:
         now = self._clock.now()
         event = EntryPurged.model_validate(
             {

@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from consumer.errors import BinmirrorError, FencedError, TransientError
-from consumer.ops.reconcile_lease import LEASE_SECONDS, Waiting, holding
+from consumer.ops.reconcile_lease import LEASE_SECONDS, BusyWait, holding
 from consumer.ops.reconcile_pages import overlapping
 from consumer.ops.reconcile_report import Progress, Report
 from consumer.ops.reconcile_work import Tools, Work
 from consumer.projection.control_base import AuditResult
 from consumer.projection.held_lease import HeldLease
-from consumer.projection.reconciling import Known, Lease, Mode, Run
+from consumer.projection.reconcile_base import Known, Lease, Mode, Run
 from consumer.voucherify.errors import ProtocolError
 from schemas.times import DAY, SECOND, Micros
 
@@ -38,12 +38,12 @@ class Reconciler:
 
     async def run(
         self,
-        wish: Mode,
+        requested: Mode,
         *,
         owner: str,
         force: bool = False,
         watch: Callable[[Progress], None] | None = None,
-        waiting: Waiting | None = None,
+        waiting: BusyWait | None = None,
     ) -> Report:
         """Take up the latest run of this mode, or start one, and bring it to its end.
 
@@ -69,7 +69,7 @@ class Reconciler:
             waiting=waiting,
         ) as held:
             known = await tools.store.known(self._project)
-            run, resumed = await self._begin(held, known, wish, force=force)
+            run, resumed = await self._begin(held, known, requested, force=force)
             work = Work(tools, held, known, run, resumed=resumed, watch=watch)
             async with self._audited(work, held.lease, force=force):
                 try:
@@ -108,9 +108,9 @@ class Reconciler:
                 self._tools.log.warning("reconcile_retry", project=run.project, reason=str(error))
 
     async def _begin(
-        self, held: HeldLease[Lease], known: Known, wish: Mode, *, force: bool
+        self, held: HeldLease[Lease], known: Known, requested: Mode, *, force: bool
     ) -> tuple[Run, bool]:
-        mode: Mode = "full" if wish == "incremental" and known.first_full_at is None else wish
+        mode: Mode = "full" if requested == "incremental" and known.first_full_at is None else requested
         now = self._tools.clock.now()
         run = await self._tools.store.run(self._project, mode)
         if run is not None and now - run.started_at < RESUMABLE and not _outdated(run, known):

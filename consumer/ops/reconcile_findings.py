@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 from pydantic import ValidationError
 
 from consumer.ops.own_records import own_record
-from consumer.projection.reconciling import Held, Key, Run
+from consumer.projection.reconcile_base import Held, Key, Run
 from consumer.types import NewRecord
 from handlers.changes import Fields
 from schemas.own_events import EntryObserved, EntryVanished

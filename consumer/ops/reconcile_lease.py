@@ -8,7 +8,7 @@ from consumer.clock import Clock
 from consumer.errors import BinmirrorError, TransientError
 from consumer.log import Logger
 from consumer.projection.held_lease import HeldLease, keeping
-from consumer.projection.reconciling import Lease, ReconcileStore
+from consumer.projection.reconcile_base import Lease, ReconcileStore
 
 LEASE_SECONDS: Final = 10.0
 _BUSY_SECONDS: Final = 0.5
@@ -18,7 +18,7 @@ class BusyError(BinmirrorError):
     """Another process reconciles this project."""
 
 
-class Waiting(NamedTuple):
+class BusyWait(NamedTuple):
     """How long to wait for another process, and whom to tell of it, once."""
 
     seconds: float
@@ -34,7 +34,7 @@ async def holding(
     clock: Clock,
     log: Logger,
     seconds: float,
-    waiting: Waiting | None = None,
+    waiting: BusyWait | None = None,
 ) -> AsyncIterator[HeldLease[Lease]]:
     """Hold the project's lease for the block. Raises BusyError."""
     until = clock.monotonic() + (waiting.seconds if waiting else 0.0)

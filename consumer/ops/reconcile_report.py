@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from consumer.ops.reconcile_findings import NEWS
-from consumer.projection.reconciling import Mode, Phase
+from consumer.projection.reconcile_base import Mode, Phase
 from schemas.times import Micros, format_time
 
 Outcome: TypeAlias = Literal["done", "stopped"]

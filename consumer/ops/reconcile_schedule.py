@@ -16,7 +16,7 @@ from consumer.metrics import Metrics
 from consumer.ops.reconcile import Reconciler
 from consumer.ops.reconcile_lease import BusyError
 from consumer.ops.reconcile_webhook import ProjectReconciliation, reconciliation
-from consumer.projection.reconciling import Known, Mode, ReconcileStore, Run
+from consumer.projection.reconcile_base import Known, Mode, ReconcileStore, Run
 from consumer.waiting import stopped_within
 from schemas.times import SECOND
 

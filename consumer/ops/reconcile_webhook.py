@@ -6,7 +6,7 @@ The sign: vouchers or campaigns that reconciling finds in Voucherify's bin altho
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from consumer.projection.reconciling import MOST_MISSED, Known, Missed, ReconcileStore
+from consumer.projection.reconcile_base import MOST_MISSED, Known, Missed, ReconcileStore
 from schemas.times import DAY, HOUR, Micros, format_time
 
 GRACE: Final[Micros] = HOUR

@@ -11,13 +11,13 @@ from consumer.errors import TransientError
 from consumer.eventlog.base import Producer
 from consumer.log import Logger
 from consumer.metrics import Metrics
+from consumer.ops.log_appender import LogAppender
 from consumer.ops.reconcile_findings import NEWS, by_type, judge, latest, observed, storable, vanished
 from consumer.ops.reconcile_pages import PORTION, Group, read_ahead
 from consumer.ops.reconcile_report import Progress, Report
-from consumer.ops.telling import Telling
 from consumer.projection.control_base import Audit
 from consumer.projection.held_lease import HeldLease
-from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, ReconcileStore, Run
+from consumer.projection.reconcile_base import Absent, Held, Key, Known, Lease, ReconcileStore, Run
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
 from consumer.voucherify.paging import MAX_LIMIT
@@ -78,10 +78,10 @@ class Work:
         self._began = tools.clock.monotonic()
         self._read_before = run.tally.get("read", 0)
         self._read_now = 0
-        self._telling = Telling(
+        self._appender = LogAppender(
             tools.producer, tools.store.positions, clock=tools.clock, patience=PATIENCE, retried=self._retried
         )
-        self._patiently = self._telling.patiently
+        self._retrying = self._appender.retrying
         self._listed = 0
         self._missing = 0
         self._words: str | None = None
@@ -90,7 +90,7 @@ class Work:
     async def carry_out(self, *, force: bool) -> Report:
         """Everything that is left of the run."""
         store = self._tools.store
-        self._listed = await self._patiently(lambda: store.listed(self._project))
+        self._listed = await self._retrying(lambda: store.listed(self._project))
         if self.run.phase == "reading":
             if self._whole:
                 await self._forget_marks()
@@ -104,7 +104,7 @@ class Work:
         if self._words is None and self._stands_still:
             self._words = "the worker stands still: what was found shows in the bin once it goes on"
         failure = self._words if self.run.phase == "stopped" else None
-        await self._patiently(lambda: store.end(self._lease.lease, self.run, failure))
+        await self._retrying(lambda: store.end(self._lease.lease, self.run, failure))
         if self._whole and self.run.phase == "done":
             await self._forget_marks()
         return self._report()
@@ -172,7 +172,7 @@ class Work:
 
     async def _held(self, entries: Mapping[Key, BinEntry]) -> Mapping[Key, Held]:
         wanted = by_type(key for key, entry in entries.items() if storable(entry))
-        return await self._patiently(lambda: self._tools.store.held(self._project, wanted))
+        return await self._retrying(lambda: self._tools.store.held(self._project, wanted))
 
     def _saw_page(self, entries: int) -> None:
         self._read_now += entries
@@ -216,11 +216,11 @@ class Work:
             after = absent.after
 
     async def _wait_for_worker(self) -> None:
-        self._stands_still = not await self._telling.applied()
+        self._stands_still = not await self._appender.applied()
 
     async def _absent(self, after: Key | None) -> Absent:
         older_than = self.run.started_at - YOUNG
-        return await self._patiently(
+        return await self._retrying(
             lambda: self._tools.store.absent(self.run, older_than=older_than, after=after)
         )
 
@@ -243,18 +243,18 @@ class Work:
     async def _append(self, records: Sequence[NewRecord]) -> None:
         if records and self._writes:
             self._lease.check()
-            await self._telling.tell(records)
+            await self._appender.append(records)
 
     async def _step(self, run: Run, found: Mapping[str, int], marks: Mapping[str, Sequence[str]]) -> None:
         run = run._replace(tally=dict(Counter(run.tally) + Counter(found)))
-        await self._patiently(lambda: self._tools.store.step(self._lease.lease, run, marks))
+        await self._retrying(lambda: self._tools.store.step(self._lease.lease, run, marks))
         self.run = run
         if self._writes:
             for name, number in found.items():
                 self._tools.metrics.reconcile_entries.labels(self._project, name).inc(number)
 
     async def _forget_marks(self) -> None:
-        while await self._patiently(lambda: self._tools.store.forget_marks(self._lease.lease)):
+        while await self._retrying(lambda: self._tools.store.forget_marks(self._lease.lease)):
             self._lease.check()
 
     def _retried(self, error: TransientError) -> None:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from consumer.projection.publishing import TopicLook
+from consumer.projection.publisher_base import TopicLook
 from schemas.times import format_time
 
 

@@ -41,7 +41,7 @@ class WorkerSwitch:
         return audit_id
 
 
-def words(state: WorkerState) -> list[str]:
+def blocking_reasons(state: WorkerState) -> list[str]:
     """What keeps workers from working, a line each, for people."""
     lines = []
     if state.pause is not None:

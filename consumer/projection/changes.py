@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial as bound
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, f
 from consumer.errors import CursorExpiredError
 from consumer.projection.base import CONSUMER, GENERATION
 from consumer.projection.changes_base import BEGINNING, ChangedEntry, ChangesPage, Cursor
-from consumer.projection.generations import generation_name
+from consumer.projection.generations import generation_id
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.rows import held_entry
 from consumer.projection.snapshots import snapshot
@@ -64,7 +64,7 @@ class SqlChanges:
 
     async def changes(self, project: str | None, after: Cursor | None, limit: int) -> ChangesPage:
         async with self._turn:
-            return await self._pool.read(bound(self._page, project, after or BEGINNING, limit))
+            return await self._pool.read(partial(self._page, project, after or BEGINNING, limit))
 
     async def now(self) -> Cursor:
         return await self._pool.read(self._now)
@@ -87,7 +87,7 @@ class SqlChanges:
             return _next_page(connection, project, after, reached, limit)
 
     def _reached(self, connection: Connection) -> _Reached | None:
-        generation = generation_name(connection, self._consumer, self._generation)
+        generation = generation_id(connection, self._consumer, self._generation)
         table = checkpoints.c
         rows = connection.execute(
             select(table.log_id, table.log_partition, table.next_offset).where(

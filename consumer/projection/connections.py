@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial as bound
+from functools import partial
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -37,13 +37,13 @@ class OwnConnection:
     async def start(self) -> None:
         """Connect. Raises ProjectionUnavailableError, SchemaMismatchError."""
         may_migrate = self._database.kind == "sqlite"
-        await self._on_thread(bound(ensure_schema, self._database, self._address, may_migrate=may_migrate))
+        await self._on_thread(partial(ensure_schema, self._database, self._address, may_migrate=may_migrate))
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
-        return await self._on_thread(bound(self._written, work))
+        return await self._on_thread(partial(self._written, work))
 
     async def look(self, work: Callable[[Connection], _T]) -> _T:
-        return await self._on_thread(bound(self._looked, work))
+        return await self._on_thread(partial(self._looked, work))
 
     async def stop(self) -> None:
         """Close. Idempotent."""

@@ -11,7 +11,7 @@ from consumer.projection.inserts import insert_into
 _ID_BYTES = 8
 
 
-def name_generation(connection: Connection, consumer: str, generation: int) -> None:
+def ensure_generation_id(connection: Connection, consumer: str, generation: int) -> None:
     """Give the generation its random id, if it has none yet."""
     connection.execute(
         insert_into(generations, connection)
@@ -25,7 +25,7 @@ def name_generation(connection: Connection, consumer: str, generation: int) -> N
     )
 
 
-def generation_name(connection: Connection, consumer: str, generation: int) -> str | None:
+def generation_id(connection: Connection, consumer: str, generation: int) -> str | None:
     """Number and random id; None: no worker has begun it."""
     identity = connection.scalar(
         select(generations.c.identity).where(

@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from consumer.projection.access_paths import is_exact
 from consumer.projection.engines import Kind
 from consumer.projection.filters import condition_of, types_of
 from consumer.projection.fragments import Sql
 from consumer.projection.pages import ENTRY_NAMES, KEY_NAMES, Keyset, Pages
 from consumer.projection.snapshots import snapshot
 from consumer.projection.trigrams import indexed_keys, is_part
-from consumer.projection.ways import is_exact
 from schemas.events import ResourceType
 from schemas.trash_bin import BinQuery, Condition, FilterKey
 
@@ -114,7 +114,7 @@ class Listing:
         return list(self._connection.exec_driver_sql(statement.for_driver(self._kind), statement.values))
 
     def _first(self, rows: Iterable[Any]) -> list[Any]:
-        # Several ways find the same entry. Python compares texts by code point, as the databases do.
+        # Several indexes find the same entry. Python compares texts by code point, as the databases do.
         unique = {_KEY_OF_ROW(row): row for row in rows}
         return [unique[key] for key in sorted(unique, reverse=self._backwards)][: self._wanted]
 

@@ -57,7 +57,7 @@ class OfCodes(NamedTuple):
     """Of the vouchers; other campaigns of theirs have no entry."""
 
 
-class Looker:
+class LookupQueries:
     """Asks one kind of database. Safe for use on several threads."""
 
     def __init__(self, kind: Kind) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from consumer.projection.lookup_statements import Looker
+from consumer.projection.lookup_statements import LookupQueries
 from consumer.projection.lookups_base import CodeAsk, Known, ResourceAsk
 from consumer.projection.read_pool import ReadPool
 from handlers.changes import Entry
@@ -37,7 +37,7 @@ class SqlLookups:
 
     def __init__(self, pool: ReadPool) -> None:
         self._pool = pool
-        self._looker = Looker(pool.kind)
+        self._queries = LookupQueries(pool.kind)
         self._waiting: deque[_Asked] = deque()
         self._visits: set[asyncio.Task[None]] = set()
         self._called = False
@@ -96,14 +96,14 @@ class SqlLookups:
         for asked in batch:
             by_project[asked.project] += asked.asks
         known = {
-            project: iter(_known(self._looker, connection, project, asks))
+            project: iter(_known(self._queries, connection, project, asks))
             for project, asks in by_project.items()
         }
         return [list(islice(known[asked.project], len(asked.asks))) for asked in batch]
 
 
 def _known(
-    looker: Looker, connection: Connection, project: str, asks: Sequence[CodeAsk | ResourceAsk]
+    queries: LookupQueries, connection: Connection, project: str, asks: Sequence[CodeAsk | ResourceAsk]
 ) -> list[Known]:
     codes = {folded(ask.code) for ask in asks if isinstance(ask, CodeAsk) and is_storable(ask.code)}
     ids = {
@@ -112,7 +112,7 @@ def _known(
         if isinstance(ask, ResourceAsk) and is_storable(ask.resource_id)
     }
     hints = {ask.campaign_id for ask in asks if ask.campaign_id is not None and is_storable(ask.campaign_id)}
-    found = _Found(looker, connection, project)
+    found = _Found(queries, connection, project)
     found.find(codes, ids, hints)
     return [found.known(ask) for ask in asks]
 
@@ -120,8 +120,8 @@ def _known(
 class _Found:
     """What the database has of all asks of a visit, for one project."""
 
-    def __init__(self, looker: Looker, connection: Connection, project: str) -> None:
-        self._looker = looker
+    def __init__(self, queries: LookupQueries, connection: Connection, project: str) -> None:
+        self._queries = queries
         self._connection = connection
         self._project = project
         self._bearers: dict[tuple[str, str], Bearer] = {}
@@ -130,7 +130,7 @@ class _Found:
         self._campaigns: dict[str, Entry] = {}
 
     def find(self, codes: set[str], ids: set[tuple[str, str]], hints: set[str]) -> None:
-        look, at = self._looker, (self._connection, self._project)
+        look, at = self._queries, (self._connection, self._project)
         vouchers, seen, campaigns = look.of_codes(*at, codes)
         for entry in vouchers:
             if entry.fields is not None:
@@ -192,7 +192,9 @@ class _Found:
             for resource_id, (_, sighting) in sightings.items()
             if not bearers["voucher", resource_id].campaign_id
         }
-        campaigns = self._looker.campaigns_in_events(self._connection, self._project, without_campaign.keys())
+        campaigns = self._queries.campaigns_in_events(
+            self._connection, self._project, without_campaign.keys()
+        )
         for event_id, campaign_id in campaigns.items():
             key = ("voucher", without_campaign[event_id])
             bearers[key] = bearers[key]._replace(campaign_id=campaign_id)

@@ -1,6 +1,6 @@
 """Pages of the event log, and numbers, on SQLite and PostgreSQL."""
 
-from functools import partial as bound
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -44,10 +44,10 @@ class SqlMirror:
     async def events(self, query: EventQuery) -> EventPage:
         if not all(is_storable(value) for value in query if isinstance(value, str)):
             return EventPage([], None)
-        return await self._pool.read(bound(self._events, query))
+        return await self._pool.read(partial(self._events, query))
 
     async def stats(self, project: str, received_from: Micros, received_until: Micros) -> Stats:
-        return await self._pool.read(bound(self._stats, project, received_from, received_until))
+        return await self._pool.read(partial(self._stats, project, received_from, received_until))
 
     # On the threads
 

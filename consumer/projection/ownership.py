@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, not_, null, or_, s
 from consumer.errors import FencedError, LogMismatchError
 from consumer.projection.base import Batch, Checkpoint
 from consumer.projection.database_time import DatabaseNow, holds
-from consumer.projection.generations import name_generation
+from consumer.projection.generations import ensure_generation_id
 from consumer.projection.inserts import insert_into
 from consumer.projection.tables import checkpoints
 from schemas.times import SECOND
@@ -28,7 +28,7 @@ def acquire(
 ) -> Checkpoint | None:
     """See ``ProjectionWriter.acquire``."""
     _refuse_other_log(connection, owner, log_id)
-    name_generation(connection, owner.consumer, owner.generation)
+    ensure_generation_id(connection, owner.consumer, owner.generation)
     know(connection, owner, log_id, [partition])
     free: ColumnElement[bool] = or_(
         _table.lease_until.is_(None), not_(holds(_table.lease_until)), _table.lease_owner == name

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from consumer.projection.access_paths import AccessPath, Index, access_paths, best_condition
 from consumer.projection.engines import Kind
 from consumer.projection.filters import all_hold
 from consumer.projection.fragments import TRUE, Sql, every, joined, put_together
 from consumer.projection.rows import ENTRY_COLUMNS
 from consumer.projection.tables import LISTED
-from consumer.projection.ways import Index, Way, best_condition, ways_of
 from schemas.events import ResourceType
 from schemas.trash_bin import Condition, FilterKey
 
@@ -81,17 +81,17 @@ class Pages:
         holds = all_hold(conditions, self._kind)
         if best is None:
             return [self.in_order(types, holds)]
-        return [self._by_way(way, types, holds) for way in ways_of(best, self._kind)]
+        return [self._by_path(path, types, holds) for path in access_paths(best, self._kind)]
 
-    def _by_way(self, way: Way, types: Sequence[ResourceType], holds: Sql) -> Sql:
-        if way.by == "bin_entries_listed" and way.ranges is None:
-            return self.in_order(types, every((way.condition, holds)))
-        by_type = way.by in {"bin_entries_pkey", "bin_entries_listed"}
+    def _by_path(self, path: AccessPath, types: Sequence[ResourceType], holds: Sql) -> Sql:
+        if path.by == "bin_entries_listed" and path.ranges is None:
+            return self.in_order(types, every((path.condition, holds)))
+        by_type = path.by in {"bin_entries_pkey", "bin_entries_listed"}
         condition = every(
             (
                 Sql("project = ?", (self._project,)),
                 Sql(f"{'resource_type' if by_type else _ANY_TYPE} IN ({_texts(types)})"),
-                way.condition,
+                path.condition,
                 holds,
                 Sql(LISTED),
                 *self._following(None),
@@ -102,31 +102,31 @@ class Pages:
             f"ORDER BY {self._order(*KEY_NAMES)} LIMIT {self._rows}) AS firsts CROSS JOIN bin_entries AS e "
             "WHERE e.project = {} AND e.resource_type = firsts.resource_type "
             "AND e.resource_id = firsts.resource_id",
-            self._found(way, condition),
+            self._found(path, condition),
             Sql("?", (self._project,)),
         )
 
-    def _found(self, way: Way, condition: Sql) -> Sql:
-        """What the way finds, and the condition lets through, as a table."""
+    def _found(self, path: AccessPath, condition: Sql) -> Sql:
+        """What the path finds, and the condition lets through, as a table."""
         # Without the offset PostgreSQL could look for them in the listing's order instead; or read all of
         # them for many ranges.
         fence = "OFFSET 0" if self._kind == "postgresql" else ""
         keys = put_together(
             f"(SELECT {_KEY} FROM {{}} WHERE {{}} {fence}) AS found",  # noqa: S608 - only our own names
-            self._joined(way),
+            self._joined(path),
             condition,
         )
-        if self._kind == "postgresql" and way.ranges is not None:
-            return put_together("{} CROSS JOIN LATERAL {}", way.ranges, keys)
+        if self._kind == "postgresql" and path.ranges is not None:
+            return put_together("{} CROSS JOIN LATERAL {}", path.ranges, keys)
         return keys
 
-    def _joined(self, way: Way) -> Sql:
-        table = self._table(way.by)
-        if self._kind == "postgresql" or way.ranges is None:
+    def _joined(self, path: AccessPath) -> Sql:
+        table = self._table(path.by)
+        if self._kind == "postgresql" or path.ranges is None:
             return table
-        if way.by == "trigrams":
-            table = Sql(f"{table.text} ON bin_entries.rowid = {way.ranges.text}.rowid")
-        return put_together("{} CROSS JOIN {}", way.ranges, table)
+        if path.by == "trigrams":
+            table = Sql(f"{table.text} ON bin_entries.rowid = {path.ranges.text}.rowid")
+        return put_together("{} CROSS JOIN {}", path.ranges, table)
 
     def _of_type(self, name: ResourceType, columns: str, condition: Sql, limit: str) -> Sql:
         wanted = every(

@@ -8,14 +8,14 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, delete, select
 
 from consumer.errors import FencedError, ProjectionUnavailableError
-from consumer.projection import leasing, statements
+from consumer.projection import lease_statements, statements
 from consumer.projection.base import CONSUMER, GENERATION
 from consumer.projection.changes_base import Cursor
 from consumer.projection.connections import OwnConnection
 from consumer.projection.control_tables import entries_topics
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.inserts import insert_into
-from consumer.projection.publishing import Published, TopicLook
+from consumer.projection.publisher_base import Published, TopicLook
 from consumer.projection.tables import checkpoints
 
 _T = TypeVar("_T")
@@ -42,13 +42,15 @@ class SqlPublisherStore:
         await self._connection.stop()
 
     async def acquire(self, owner: str, seconds: float) -> int | str:
-        return await self._write(lambda connection: leasing.take(connection, self._lease, owner, seconds))
+        return await self._write(
+            lambda connection: lease_statements.acquire(connection, self._lease, owner, seconds)
+        )
 
     async def renew(self, epoch: int, seconds: float) -> None:
         await self._write(lambda connection: self._fence(connection, epoch, seconds))
 
     async def release(self, epoch: int) -> None:
-        await self._write(lambda connection: leasing.let_go(connection, self._lease, epoch))
+        await self._write(lambda connection: lease_statements.release(connection, self._lease, epoch))
 
     async def published(self) -> Published | None:
         return await self._look(self._published)
@@ -73,7 +75,7 @@ class SqlPublisherStore:
     async def look(self) -> TopicLook:
         def work(connection: Connection) -> TopicLook:
             published = self._published(connection)
-            holder = leasing.holder(connection, self._lease)
+            holder = lease_statements.holder(connection, self._lease)
             behind = None
             if published is not None:
                 seen = published.cursor.offsets
@@ -99,7 +101,7 @@ class SqlPublisherStore:
         return {row[0]: row[1] for row in connection.execute(rows)}
 
     def _fence(self, connection: Connection, epoch: int, seconds: float | None) -> None:
-        if not leasing.keep(connection, self._lease, epoch, seconds):
+        if not lease_statements.renew(connection, self._lease, epoch, seconds):
             raise FencedError(f"another process publishes to topic {self._topic} by now")
 
     async def _write(self, work: Callable[[Connection], _T]) -> _T:

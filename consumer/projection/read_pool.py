@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial as bound
+from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -42,14 +42,14 @@ class ReadPool:
     async def start(self) -> None:
         """Connect. Raises ProjectionUnavailableError, SchemaMismatchError."""
         may_migrate = self._database.kind == "sqlite"
-        await self._on_thread(bound(ensure_schema, self._database, self._address, may_migrate=may_migrate))
+        await self._on_thread(partial(ensure_schema, self._database, self._address, may_migrate=may_migrate))
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """``work`` on a thread, every statement on its own unless it begins a transaction.
 
         Raises ProjectionUnavailableError, SchemaMismatchError.
         """
-        return await self._on_thread(bound(self._connected, work))
+        return await self._on_thread(partial(self._connected, work))
 
     async def stop(self) -> None:
         """Close. Idempotent."""

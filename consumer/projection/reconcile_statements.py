@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from consumer.projection.reconciling import MOST_MISSED, Absent, Key, Run
+from consumer.projection.reconcile_base import MOST_MISSED, Absent, Key, Run
 from schemas.times import BIN_EPOCH, Micros
 
 _HELD: Final = (

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, func, select
 
 from consumer.errors import FencedError
-from consumer.projection import leasing
+from consumer.projection import lease_statements
 from consumer.projection import reconcile_statements as statements
 from consumer.projection.base import CONSUMER, GENERATION
 from consumer.projection.connections import OwnConnection
@@ -15,7 +15,7 @@ from consumer.projection.control_tables import reconcile_projects, reconcile_run
 from consumer.projection.database_time import DatabaseNow
 from consumer.projection.inserts import insert_into
 from consumer.projection.read_pool import ReadPool
-from consumer.projection.reconciling import Absent, Held, Key, Known, Lease, Marks, Missed, Mode, Run
+from consumer.projection.reconcile_base import Absent, Held, Key, Known, Lease, Marks, Missed, Mode, Run
 from consumer.projection.statements import newest_delivery, positions
 from consumer.projection.tables import counts
 from handlers.changes import LISTED_STATES, Fields
@@ -60,7 +60,9 @@ class SqlReconcileStore:
         await self.write(lambda connection: _fence(connection, lease, seconds))
 
     async def release(self, lease: Lease) -> None:
-        await self.write(lambda connection: leasing.let_go(connection, _name(lease.project), lease.epoch))
+        await self.write(
+            lambda connection: lease_statements.release(connection, _name(lease.project), lease.epoch)
+        )
 
     # Runs
 
@@ -135,13 +137,13 @@ def _name(project: str) -> str:
 
 
 def _acquire(connection: Connection, project: str, owner: str, seconds: float) -> Lease | str:
-    taken = leasing.take(connection, _name(project), owner, seconds)
+    taken = lease_statements.acquire(connection, _name(project), owner, seconds)
     return taken if isinstance(taken, str) else Lease(project, owner, taken)
 
 
 def _fence(connection: Connection, lease: Lease, seconds: float | None) -> None:
     """Hold the lease's row until the transaction ends; extend it. Raises FencedError."""
-    if not leasing.keep(connection, _name(lease.project), lease.epoch, seconds):
+    if not lease_statements.renew(connection, _name(lease.project), lease.epoch, seconds):
         raise FencedError(f"another process reconciles project {lease.project} by now")
 
 

@@ -29,7 +29,7 @@ from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError
 from consumer.projection.migrate import ensure_schema
 from consumer.projection.payloads import PayloadCodec
-from consumer.projection.substring_index import Told, bring_to
+from consumer.projection.substring_index import OnProgress, ensure_index
 from schemas.trash_bin import FilterKey
 
 _T = TypeVar("_T")
@@ -60,12 +60,12 @@ class SqlProjectionWriter:
         clock: Clock,
         migrate: bool | None = None,
         substring_index: Collection[FilterKey] | None = None,
-        told: Told | None = None,
+        on_index_progress: OnProgress | None = None,
     ) -> None:
         """``migrate`` on start; None: SQLite migrates by itself, PostgreSQL by ``binmirror migrate`` only.
 
         Where it migrates it also sees that the parts of just the keys of ``substring_index`` have an index,
-        and tells ``told``; None: whatever there is.
+        and tells ``on_index_progress``; None: whatever there is.
         """
         self._address = address
         self._database = open_engine(address, "write")
@@ -74,7 +74,7 @@ class SqlProjectionWriter:
         self._clock = clock
         self._migrates = self._database.kind == "sqlite" if migrate is None else migrate
         self._parts = None if substring_index is None else frozenset(substring_index)
-        self._told = told
+        self._on_index_progress = on_index_progress
         self._stopping = False
         self._codec = PayloadCodec()
         self._codec_beside = PayloadCodec()
@@ -151,13 +151,13 @@ class SqlProjectionWriter:
     # On the thread
 
     def _index_parts(self, keys: frozenset[FilterKey]) -> None:
-        def told(key: FilterKey, done: int, of: int) -> None:
+        def on_progress(key: FilterKey, done: int, of: int) -> None:
             if self._stopping:
                 raise ProjectionUnavailableError(f"{self._database.shown} is closed")
-            if self._told is not None:
-                self._told(key, done, of)
+            if self._on_index_progress is not None:
+                self._on_index_progress(key, done, of)
 
-        bring_to(self._database, keys, told)
+        ensure_index(self._database, keys, on_progress)
 
     def _acquire(self, log_id: str, partition: int, owner: str, lease: float | None) -> Checkpoint | None:
         if lease is not None:

@@ -15,8 +15,8 @@ from consumer.projection.failures import translated
 from consumer.projection.trigrams import LENGTH, PARTS, READY, Part, indexed_keys
 from schemas.trash_bin import FilterKey
 
-Told: TypeAlias = Callable[[FilterKey, int, int], None]
-"""Told of the key, of how many entries it is indexed, and of how many there are. May raise to end it."""
+OnProgress: TypeAlias = Callable[[FilterKey, int, int], None]
+"""Called with the key, of how many entries it is indexed, and of how many there are. May raise to end it."""
 
 _AT_ONCE: Final = 50_000
 _LOCK: Final = 0x6262696E74726772
@@ -27,7 +27,7 @@ _NO_EXTENSION: Final = ("0A000", "58P01", "42501")
 
 
 def set_substring_index(
-    address: str, keys: Collection[FilterKey], told: Told | None = None
+    address: str, keys: Collection[FilterKey], on_progress: OnProgress | None = None
 ) -> tuple[frozenset[FilterKey], frozenset[FilterKey]]:
     """Index the parts of just these keys; returns the keys that had been, and those that are.
 
@@ -38,27 +38,29 @@ def set_substring_index(
     """
     database = open_engine(address, "migrate")
     try:
-        return bring_to(database, frozenset(keys), told or _nobody)
+        return ensure_index(database, frozenset(keys), on_progress or _ignore)
     finally:
         database.engine.dispose()
 
 
-def bring_to(
-    database: Database, keys: frozenset[FilterKey], told: Told
+def ensure_index(
+    database: Database, keys: frozenset[FilterKey], on_progress: OnProgress
 ) -> tuple[frozenset[FilterKey], frozenset[FilterKey]]:
-    """The same on a database that is open for writing."""
+    """As ``set_substring_index``, on a database that is open for writing."""
     work = _in_sqlite if database.kind == "sqlite" else _in_postgres
-    return work(database, keys, told), keys
+    return work(database, keys, on_progress), keys
 
 
-def _nobody(_key: FilterKey, _done: int, _of: int) -> None:
+def _ignore(_key: FilterKey, _done: int, _of: int) -> None:
     """Nobody wants to know."""
 
 
 # SQLite
 
 
-def _in_sqlite(database: Database, keys: frozenset[FilterKey], told: Told) -> frozenset[FilterKey]:
+def _in_sqlite(
+    database: Database, keys: frozenset[FilterKey], on_progress: OnProgress
+) -> frozenset[FilterKey]:
     with database.look() as connection:
         held = indexed_keys(connection)
         if held == keys == _standing(connection):
@@ -70,7 +72,7 @@ def _in_sqlite(database: Database, keys: frozenset[FilterKey], told: Told) -> fr
                 _drop(connection, part)
         for part in PARTS:
             if part.key in keys - held:
-                _make(connection, part, told)
+                _make(connection, part, on_progress)
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {READY}")
         if keys:
             connection.exec_driver_sql(
@@ -96,7 +98,7 @@ def _drop(connection: Connection, part: Part) -> None:
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {part.name}")
 
 
-def _make(connection: Connection, part: Part, told: Told) -> None:
+def _make(connection: Connection, part: Part, on_progress: OnProgress) -> None:
     # It keeps no texts, only which row has which trigram. Its parts are merged bit by bit: from 16 of them on
     # SQLite would do it all at once, in one batch of the worker's.
     connection.exec_driver_sql(
@@ -122,29 +124,31 @@ def _make(connection: Connection, part: Part, told: Told) -> None:
             f"CREATE TRIGGER {part.name}_{event} AFTER {event} ON bin_entries WHEN {condition} "
             f"BEGIN {'; '.join(statements)}; END"
         )
-    _fill(connection, part, told)
+    _fill(connection, part, on_progress)
 
 
 def _has(part: Part, row: str) -> str:
     return f"length({part.of_row(row)}) >= {LENGTH}"
 
 
-def _fill(connection: Connection, part: Part, told: Told) -> None:
+def _fill(connection: Connection, part: Part, on_progress: OnProgress) -> None:
     last = connection.exec_driver_sql("SELECT coalesce(max(rowid), 0) FROM bin_entries").scalar_one()
     for start in range(0, last, _AT_ONCE):
-        told(part.key, start, last)
+        on_progress(part.key, start, last)
         connection.exec_driver_sql(
             f"INSERT INTO {part.name} (rowid, text) SELECT rowid, {part.shown} FROM bin_entries NOT INDEXED "  # noqa: S608 - only our own names
             f"WHERE rowid > ? AND rowid <= ? AND length({part.shown}) >= {LENGTH}",
             (start, start + _AT_ONCE),
         )
-    told(part.key, last, last)
+    on_progress(part.key, last, last)
 
 
 # PostgreSQL
 
 
-def _in_postgres(database: Database, keys: frozenset[FilterKey], told: Told) -> frozenset[FilterKey]:
+def _in_postgres(
+    database: Database, keys: frozenset[FilterKey], on_progress: OnProgress
+) -> frozenset[FilterKey]:
     # Every statement on its own: an index is made without keeping anybody out only outside a transaction.
     alone = database.engine.execution_options(isolation_level="AUTOCOMMIT")
     with translated(database.shown), alone.connect() as connection:
@@ -156,11 +160,11 @@ def _in_postgres(database: Database, keys: frozenset[FilterKey], told: Told) -> 
             if part.key not in held & keys:  # also what an interrupted making left behind
                 connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {part.name}")
         if keys - held:
-            _make_in_postgres(connection, [part for part in PARTS if part.key in keys - held], told)
+            _make_in_postgres(connection, [part for part in PARTS if part.key in keys - held], on_progress)
     return held  # the lock goes with the session
 
 
-def _make_in_postgres(connection: Connection, parts: Collection[Part], told: Told) -> None:
+def _make_in_postgres(connection: Connection, parts: Collection[Part], on_progress: OnProgress) -> None:
     _extend(connection)
     schema = connection.exec_driver_sql(
         "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
@@ -170,12 +174,12 @@ def _make_in_postgres(connection: Connection, parts: Collection[Part], told: Tol
         "SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = 'bin_entries'::regclass"
     ).scalar_one()
     for part in parts:
-        told(part.key, 0, total)
+        on_progress(part.key, 0, total)
         connection.exec_driver_sql(
             f"CREATE INDEX CONCURRENTLY {part.name} ON bin_entries "
             f"USING gin (({part.shown}) {schema}.gin_trgm_ops)"
         )
-        told(part.key, total, total)
+        on_progress(part.key, total, total)
 
 
 def _extend(connection: Connection) -> None:

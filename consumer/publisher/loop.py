@@ -21,7 +21,7 @@ from consumer.log import Logger
 from consumer.metrics import Metrics
 from consumer.projection.changes_base import Changes, Cursor
 from consumer.projection.held_lease import HeldLease, keeping
-from consumer.projection.publishing import Published, PublisherStore
+from consumer.projection.publisher_base import Published, PublisherStore
 from consumer.publisher.progress import Progress
 from consumer.publisher.records import records_of
 from consumer.publisher.whole import caught_up, publish_whole

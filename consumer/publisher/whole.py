@@ -14,7 +14,7 @@ from consumer.eventlog.entries_base import EntriesTopic, TopicRecord
 from consumer.eventlog.key_file import KeyFile
 from consumer.projection.changes_base import ChangedEntry, Changes, Cursor
 from consumer.projection.held_lease import HeldLease
-from consumer.projection.publishing import PublisherStore
+from consumer.projection.publisher_base import PublisherStore
 from consumer.publisher.records import is_listed, key_of, records_of, tombstone_of
 
 _PAGE: Final = 2_000

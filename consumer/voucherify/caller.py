@@ -25,8 +25,8 @@ from consumer.voucherify.errors import (
     VoucherifyError,
     VoucherifyUnavailableError,
 )
-from consumer.voucherify.patience import Budget, Patience, Waiting
 from consumer.voucherify.rate import RateLimit
+from consumer.voucherify.retry_policy import Budget, RetryPolicy, Wait
 from schemas.voucherify_bin import BinError
 
 Method: TypeAlias = Literal["GET", "DELETE"]
@@ -62,7 +62,7 @@ class Caller:
         timeout: float,
         max_body_bytes: int,
         rate: RateLimit,
-        on_wait: Callable[[Waiting], None] | None,
+        on_wait: Callable[[Wait], None] | None,
         redact: tuple[str, ...],
     ) -> None:
         self._http = http
@@ -74,8 +74,8 @@ class Caller:
         self._on_wait = on_wait
         self._redact = redact
 
-    async def call(self, method: Method, path: str, patience: Patience, read: Callable[[Answer], T]) -> T:
-        """Send, and send again while that helps and ``patience`` lasts. ``path`` includes the query.
+    async def call(self, method: Method, path: str, retries: RetryPolicy, read: Callable[[Answer], T]) -> T:
+        """Send, and send again while that helps and ``retries`` lets it. ``path`` includes the query.
 
         ``read`` makes the result of an answer; a ``TruncatedAnswerError`` of it is tried again too.
 
@@ -83,14 +83,14 @@ class Caller:
             VoucherifyError: see ``consumer.voucherify.errors``.
 
         """
-        budget = Budget(patience, self._clock)
+        budget = Budget(retries, self._clock)
 
         def told(state: RetryCallState) -> None:
             error = None if state.outcome is None else state.outcome.exception()
             reason: Literal["rate_limit", "failure"] = (
                 "rate_limit" if isinstance(error, RateLimitedError) else "failure"
             )
-            self._tell(Waiting(reason, state.upcoming_sleep, state.attempt_number, str(error)))
+            self._tell(Wait(reason, state.upcoming_sleep, state.attempt_number, str(error)))
 
         async def attempt() -> T:
             await self._respect_limit(budget)
@@ -112,11 +112,11 @@ class Caller:
         if seconds > 0:
             if not budget.spend_on_rate_limit(seconds):
                 raise _limit_used_up(seconds)
-            self._tell(Waiting("rate_limit", seconds, 0, ""))
+            self._tell(Wait("rate_limit", seconds, 0, ""))
             await self._clock.sleep(seconds)
         self._rate.take()
 
-    def _tell(self, waiting: Waiting) -> None:
+    def _tell(self, waiting: Wait) -> None:
         if waiting.seconds >= _SHORTEST_WAIT_SHOWN:
             self._log.warning(
                 "voucherify_wait",

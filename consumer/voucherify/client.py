@@ -25,8 +25,8 @@ from consumer.voucherify.paging import (
     find_filters,
     listing_path,
 )
-from consumer.voucherify.patience import PATIENT, Patience, Waiting
 from consumer.voucherify.rate import RateLimit
+from consumer.voucherify.retry_policy import BACKGROUND, RetryPolicy, Wait
 from schemas.trash_bin import Order
 from schemas.voucherify_bin import BinEntry, BinPage
 
@@ -52,8 +52,8 @@ class VoucherifyClient:
         log: Logger,
         timeout: float = 30.0,
         max_body_bytes: int = MAX_BODY_BYTES,
-        patience: Patience = PATIENT,
-        on_wait: Callable[[Waiting], None] | None = None,
+        retries: RetryPolicy = BACKGROUND,
+        on_wait: Callable[[Wait], None] | None = None,
         reserve: float = 0.0,
         strict_order: bool = True,
         max_pages: int = MAX_PAGES,
@@ -76,7 +76,7 @@ class VoucherifyClient:
             transport=transport,
         )
         self._log = log
-        self._patience = patience
+        self._retries = retries
         self._strict_order = strict_order
         self._max_pages = max_pages
         self._rate = RateLimit(clock, reserve=reserve)
@@ -114,7 +114,7 @@ class VoucherifyClient:
         Entries that appear while it is read are seen when their ids lie ahead, as new ids do.
         """
         walk = Walk(after_id, strict=self._strict_order, max_pages=self._max_pages)
-        async for page in self._walk(walk, limit, (), self._patience):
+        async for page in self._walk(walk, limit, (), self._retries):
             yield page
 
     async def check_end(self, id_read: str | None) -> None:
@@ -129,7 +129,7 @@ class VoucherifyClient:
 
         """
         try:
-            more = await self._one(behind_all(id_read), patience=replace(self._patience, attempts=2))
+            more = await self._one(behind_all(id_read), retries=replace(self._retries, attempts=2))
         except (RequestRefusedError, NotFoundError, ServerFailedError):
             return  # it goes on only behind entries that it has, so nothing can be learnt
         if not _some(more) or more.data[:1] == (await self._one(None)).data[:1]:
@@ -145,7 +145,7 @@ class VoucherifyClient:
             )
 
     async def find(
-        self, resource_type: str, resource_ids: Iterable[str], *, patience: Patience | None = None
+        self, resource_type: str, resource_ids: Iterable[str], *, retries: RetryPolicy | None = None
     ) -> dict[str, BinEntry]:
         """The entries of these resources that are in the bin now, by resource id; of two, the newer."""
         wanted = list(dict.fromkeys(resource_ids))
@@ -154,7 +154,7 @@ class VoucherifyClient:
             asked = frozenset(chunk)
             filters = find_filters(resource_type, chunk)
             walk = Walk(None, strict=self._strict_order, max_pages=MAX_FOUND_PAGES)
-            async for page in self._walk(walk, MAX_LIMIT, filters, patience or self._patience):
+            async for page in self._walk(walk, MAX_LIMIT, filters, retries or self._retries):
                 for entry in page.entries:
                     if entry.resource_id not in asked or entry.resource_type != resource_type:
                         raise ProtocolError(
@@ -164,14 +164,14 @@ class VoucherifyClient:
                     found[entry.resource_id] = entry
         return found
 
-    async def delete(self, entry_id: str, *, patience: Patience | None = None) -> bool:
+    async def delete(self, entry_id: str, *, retries: RetryPolicy | None = None) -> bool:
         """Delete an entry, and with it its resource, for good. False: it was not in the bin (any more).
 
         Safe to repeat: an attempt whose answer got lost makes the next one find nothing. Of a campaign,
         Voucherify goes on deleting in the background.
         """
         try:
-            await self._caller.call("DELETE", entry_path(entry_id), patience or self._patience, read_deleted)
+            await self._caller.call("DELETE", entry_path(entry_id), retries or self._retries, read_deleted)
         except NotFoundError as error:
             # A 404 of some other server at a wrong address says nothing about the entry.
             if not error.explained:
@@ -180,24 +180,24 @@ class VoucherifyClient:
         return True
 
     async def _walk(
-        self, walk: Walk, limit: int, filters: tuple[tuple[str, str], ...], patience: Patience
+        self, walk: Walk, limit: int, filters: tuple[tuple[str, str], ...], retries: RetryPolicy
     ) -> AsyncIterator[Page]:
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"a page has 1 to {MAX_LIMIT} entries, not {limit}")
         while True:
             path = listing_path(limit, walk.after_id, filters)
-            page = walk.step(await self._caller.call("GET", path, patience, read_page))
+            page = walk.step(await self._caller.call("GET", path, retries, read_page))
             self._report(page)
             yield page
             if page.last:
                 return
 
     async def _one(
-        self, after_id: str | None, *, order: Order = "id", patience: Patience | None = None
+        self, after_id: str | None, *, order: Order = "id", retries: RetryPolicy | None = None
     ) -> BinPage:
         """The entry that is listed behind ``after_id``, unchecked."""
         path = listing_path(1, after_id, order=order)
-        return await self._caller.call("GET", path, patience or self._patience, read_page)
+        return await self._caller.call("GET", path, retries or self._retries, read_page)
 
     def _report(self, page: Page) -> None:
         for resource_type in sorted(page.unknown_types - self._reported):

@@ -10,7 +10,7 @@ from consumer.errors import DataRejectedError, LogUnavailableError
 from consumer.ops.failed_events import FailedEvents, Report, Selection
 from consumer.projection.base import EventQuery
 from consumer.projection.connections import OwnConnection
-from consumer.projection.finding import SqlEventFinder
+from consumer.projection.event_finder import SqlEventFinder
 from consumer.worker.limits import HandlerLimit
 from schemas.samples import voucher_deleted
 from schemas.trash_bin import BinQuery

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from consumer.projection.engines import open_engine
-from consumer.projection.lookup_statements import Looker
+from consumer.projection.lookup_statements import LookupQueries
 from consumer.projection.lookups import SqlLookups
 from consumer.projection.lookups_base import CodeAsk, Known, ResourceAsk
 from consumer.projection.read_pool import ReadPool
@@ -223,7 +223,7 @@ async def test_statements_use_their_indexes(address: str) -> None:
     await tell(address, [deleted(f"v_{n}", f"C{n}", n) for n in range(2_000)])
     await tell(address, [seen(f"w_{n}", f"D{n}", n) for n in range(2_000)])
     database = open_engine(address, "write")
-    looker = Looker(database.kind)
+    looker = LookupQueries(database.kind)
     with database.engine.begin() as connection:
         connection.execute(text("ANALYZE"))
     with database.engine.connect() as connection:

@@ -7,8 +7,8 @@ import pytest
 from consumer.errors import FencedError
 from consumer.projection.changes import SqlChanges
 from consumer.projection.changes_base import Cursor
+from consumer.projection.publisher_base import Published
 from consumer.projection.publisher_store import SqlPublisherStore
-from consumer.projection.publishing import Published
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
 from tests.projection_kit import Feed, Said, eventually

@@ -21,8 +21,8 @@ from consumer.ops.reconcile_work import Tools
 from consumer.projection.control import SqlAudit
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
+from consumer.projection.reconcile_base import Held, Key, Mode, Run
 from consumer.projection.reconcile_store import SqlReconcileStore
-from consumer.projection.reconciling import Held, Key, Mode, Run
 from consumer.projection.store import SqlProjectionWriter
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient

@@ -6,7 +6,7 @@ import pytest
 
 from consumer.errors import LogUnavailableError
 from consumer.projection.base import EventQuery
-from consumer.projection.reconciling import Mode
+from consumer.projection.reconcile_base import Mode
 from consumer.voucherify.errors import (
     ForbiddenError,
     ProtocolError,

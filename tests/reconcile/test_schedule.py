@@ -8,7 +8,7 @@ import pytest
 
 from consumer.ops.reconcile_schedule import Schedule, due
 from consumer.ops.reconcile_webhook import GRACE, reconciliation, webhook_health
-from consumer.projection.reconciling import Known, Mode, Run
+from consumer.projection.reconcile_base import Known, Mode, Run
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.faults import Asked
 from tests.reconcile.kit import PROJECT, Mirror, entry, eventually, webhook

@@ -3,8 +3,8 @@ from email.utils import formatdate
 import pytest
 
 from consumer.voucherify.errors import RateLimitedError
-from consumer.voucherify.patience import Patience
 from consumer.voucherify.rate import RateLimit
+from consumer.voucherify.retry_policy import RetryPolicy
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.app import RateRule
 from tests.manual_clock import ManualClock
@@ -94,7 +94,7 @@ async def test_a_limit_that_opens_too_late_is_given_up_at_once(at: Kit) -> None:
     """Where the wait would be longer than allowed, none begins, and the error says how long it would be."""
     at.fake.rate = RateRule(limit=1, seconds=3600)
     at.fake.bin.fill(2)
-    async with at.client(patience=Patience(rate_limit=600)) as client:
+    async with at.client(retries=RetryPolicy(rate_limit=600)) as client:
         with pytest.raises(RateLimitedError, match="opens again in 3600 s") as caught:
             await ids(client.pages(limit=1))
     assert caught.value.retry_after == pytest.approx(3600)
@@ -105,5 +105,5 @@ async def test_waiting_for_the_limit_is_no_failure(at: Kit) -> None:
     """An hour's wait for the rate limit leaves all attempts and their time for failures."""
     at.fake.script(faults.status(429, {"Retry-After": "3000"}))
     at.fake.script(faults.status(500), times=2)
-    async with at.client(patience=Patience(attempts=3, total=30)) as client:
+    async with at.client(retries=RetryPolicy(attempts=3, total=30)) as client:
         assert await ids(client.pages()) == []

@@ -13,7 +13,7 @@ from consumer.voucherify.errors import (
     UnreachableError,
     VoucherifyError,
 )
-from consumer.voucherify.patience import HURRIED, Patience
+from consumer.voucherify.retry_policy import INTERACTIVE, RetryPolicy
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.bin import FIRST, entry_id, made_up
 from tests.fake_voucherify.server import listen
@@ -67,7 +67,7 @@ async def test_what_does_not_pass_is_given_up(at: Kit, failure: str, error: type
     at.fake.bin.fill(3)
     at.fake.script(FAILURES[failure], times=None)
     start = at.clock.monotonic()
-    async with at.client(patience=Patience(attempts=4, total=60, rate_limit=60)) as client:
+    async with at.client(retries=RetryPolicy(attempts=4, total=60, rate_limit=60)) as client:
         with pytest.raises(error) as caught:
             await ids(client.pages())
     assert isinstance(caught.value, TransientError)
@@ -78,7 +78,7 @@ async def test_what_does_not_pass_is_given_up(at: Kit, failure: str, error: type
 async def test_an_answer_that_stays_truncated_is_no_transient_error(at: Kit) -> None:
     """JSON that always ends too early is a fault of protocol in the end."""
     at.fake.script(faults.truncated(), times=None)
-    async with at.client(patience=Patience(attempts=2)) as client:
+    async with at.client(retries=RetryPolicy(attempts=2)) as client:
         with pytest.raises(TruncatedAnswerError, match="ends too early"):
             await ids(client.pages())
     assert len(at.fake.asked) == 2
@@ -87,14 +87,14 @@ async def test_an_answer_that_stays_truncated_is_no_transient_error(at: Kit) -> 
 async def test_total_time_ends_the_attempts(at: Kit) -> None:
     """Although attempts are left, none begins after the total time."""
     at.fake.script(faults.status(500), times=None)
-    async with at.client(patience=Patience(attempts=1000, total=20)) as client:
+    async with at.client(retries=RetryPolicy(attempts=1000, total=20)) as client:
         with pytest.raises(ServerFailedError):
             await ids(client.pages())
     assert sum(at.clock.sleeps) < 20
 
 
 async def test_a_503_that_asks_for_time_gets_it(at: Kit) -> None:
-    """Retry-After of a 503 is kept to; one beyond our patience ends it at once."""
+    """Retry-After of a 503 is kept to; one beyond our retries ends it at once."""
     at.fake.script(faults.status(503, {"Retry-After": "42"}))
     async with at.client() as client:
         assert await ids(client.pages()) == []
@@ -124,7 +124,7 @@ async def test_a_server_that_drips_is_left(at: Kit) -> None:
                 await asyncio.sleep(0)
 
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Drip()))
-    async with at.client(timeout=0.1, patience=Patience(attempts=2), transport=transport) as client:
+    async with at.client(timeout=0.1, retries=RetryPolicy(attempts=2), transport=transport) as client:
         with pytest.raises(UnreachableError, match="did not answer within"):
             await ids(client.pages())
 
@@ -134,18 +134,18 @@ async def test_nobody_listening_is_unreachable(at: Kit) -> None:
     listener = listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
-    async with at.client(url=url, patience=HURRIED) as client:
+    async with at.client(url=url, retries=INTERACTIVE) as client:
         with pytest.raises(UnreachableError, match=f"{url}.*check VOUCHERIFY_URL"):
             await ids(client.pages())
     assert len(at.clock.sleeps) == 1
 
 
 async def test_who_waits_gets_an_answer_soon(at: Kit) -> None:
-    """With the patience of a waiting caller a busy Voucherify is given up within seconds."""
+    """With the retries of a waiting caller a busy Voucherify is given up within seconds."""
     at.fake.script(faults.status(429, {"Retry-After": "30"}))
     async with at.client() as client:
         with pytest.raises(RateLimitedError, match="opens again in 30 s") as caught:
-            await client.delete("tbe_1", patience=HURRIED)
+            await client.delete("tbe_1", retries=INTERACTIVE)
     assert caught.value.retry_after == 30
     assert at.clock.sleeps == []
 

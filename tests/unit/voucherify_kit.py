@@ -8,7 +8,7 @@ from typing import Any
 from consumer.log import Output, create_log
 from consumer.voucherify.client import VoucherifyClient
 from consumer.voucherify.paging import Page
-from consumer.voucherify.patience import Waiting
+from consumer.voucherify.retry_policy import Wait
 from tests.fake_voucherify.app import APP_ID, APP_TOKEN, FakeVoucherify
 from tests.fake_voucherify.server import Slot, serving
 from tests.manual_clock import ManualClock
@@ -21,7 +21,7 @@ class Kit:
         self.fake = fake
         self.url = url
         self.clock = clock
-        self.waits: list[Waiting] = []
+        self.waits: list[Wait] = []
         self._stream = io.BytesIO()
         self._output = Output(self._stream)
 

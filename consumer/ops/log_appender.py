@@ -1,4 +1,4 @@
-"""Telling the worker something by records of our own, and waiting until it has done it."""
+"""Appending own records to the event log, and waiting until the worker has applied them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ STANDSTILL: Final = 15.0
 _LOOK_SECONDS: Final = 0.1
 
 
-class Telling:
+class LogAppender:
     """Appends records, and knows how far the worker has to come for all of them to be applied."""
 
     def __init__(
@@ -41,16 +41,16 @@ class Telling:
         self._retried = retried
         self._ends: dict[int, int] = {}
 
-    async def tell(self, records: Sequence[NewRecord]) -> None:
+    async def append(self, records: Sequence[NewRecord]) -> None:
         """Return once all are durable. Raises LogUnavailableError, RecordRefusedError."""
         waiting = list(records)
-        await self.patiently(lambda: self._append_what_waits(waiting))
+        await self.retrying(lambda: self._append_what_waits(waiting))
 
     async def applied(self) -> bool:
         """Wait until the worker has applied all; False: it stands still."""
         moved, seen = self._clock.monotonic(), -1
         while True:
-            positions = await self.patiently(self._positions)
+            positions = await self.retrying(self._positions)
             if all(positions.get(partition, 0) >= end for partition, end in self._ends.items()):
                 return True
             if sum(positions.values()) != seen:
@@ -59,7 +59,7 @@ class Telling:
                 return False
             await self._clock.sleep(_LOOK_SECONDS)
 
-    async def patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
+    async def retrying(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What ``work`` gives, tried again while it meets trouble that may pass."""
         until = self._clock.monotonic() + self._patience
         delay = _FIRST_DELAY

@@ -8,7 +8,7 @@ from consumer.projection.inserts import insert_into
 from schemas.times import SECOND
 
 
-def take(connection: Connection, name: str, owner: str, seconds: float) -> int | str:
+def acquire(connection: Connection, name: str, owner: str, seconds: float) -> int | str:
     """The lease's new epoch, or who has it. An owner's own unended lease is given to it again."""
     connection.execute(
         insert_into(leases, connection).values(name=name, owner="", epoch=0, until=0).on_conflict_do_nothing()
@@ -25,14 +25,14 @@ def take(connection: Connection, name: str, owner: str, seconds: float) -> int |
     return str(connection.scalar(select(leases.c.owner).where(leases.c.name == name)))
 
 
-def keep(connection: Connection, name: str, epoch: int, seconds: float | None) -> bool:
+def renew(connection: Connection, name: str, epoch: int, seconds: float | None) -> bool:
     """Hold the lease's row until the transaction ends, and extend it. False: it is another's by now."""
     until = leases.c.until if seconds is None else DatabaseNow() + round(seconds * SECOND)
     mine = (leases.c.name == name, leases.c.epoch == epoch, leases.c.until > 0)
     return connection.execute(update(leases).where(*mine).values(until=until)).rowcount == 1
 
 
-def let_go(connection: Connection, name: str, epoch: int) -> None:
+def release(connection: Connection, name: str, epoch: int) -> None:
     """End it now, if it is still ours."""
     mine = (leases.c.name == name, leases.c.epoch == epoch)
     connection.execute(update(leases).where(*mine).values(until=0))

@@ -12,7 +12,7 @@ Reason: TypeAlias = Literal["rate_limit", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """Bounds for one request with all its attempts."""
 
     attempts: int = 6
@@ -23,13 +23,13 @@ class Patience:
     """Seconds that may go by waiting for the rate limit; a sandbox project's period is an hour."""
 
 
-PATIENT: Final = Patience()
+BACKGROUND: Final = RetryPolicy()
 """For work in the background."""
-HURRIED: Final = Patience(attempts=2, total=5.0, rate_limit=3.0)
+INTERACTIVE: Final = RetryPolicy(attempts=2, total=5.0, rate_limit=3.0)
 """For somebody who waits for the answer of a request."""
 
 
-class Waiting(NamedTuple):
+class Wait(NamedTuple):
     """A wait that begins, for people."""
 
     reason: Reason
@@ -46,10 +46,10 @@ class Waiting(NamedTuple):
 
 
 class Budget:
-    """What is left of a ``Patience`` while a request is being tried; tenacity's wait and stop."""
+    """What is left of a ``RetryPolicy`` while a request is being tried; tenacity's wait and stop."""
 
-    def __init__(self, patience: Patience, clock: Clock) -> None:
-        self._patience = patience
+    def __init__(self, retries: RetryPolicy, clock: Clock) -> None:
+        self._retries = retries
         self._clock = clock
         self._started = clock.monotonic()
         self._failures = 0
@@ -61,11 +61,11 @@ class Budget:
     def seconds_left(self) -> float:
         """Of ``total``, for the attempt about to be made."""
         spent = self._clock.monotonic() - self._started - self._rate_waited
-        return max(0.0, self._patience.total - spent)
+        return max(0.0, self._retries.total - spent)
 
     def spend_on_rate_limit(self, seconds: float) -> bool:
         """Set ``seconds`` aside for waiting, if that much is left."""
-        if self._rate_waited + seconds > self._patience.rate_limit:
+        if self._rate_waited + seconds > self._retries.rate_limit:
             return False
         self._rate_waited += seconds
         return True
@@ -85,7 +85,7 @@ class Budget:
         if isinstance(_error(state), RateLimitedError):
             return not self.spend_on_rate_limit(state.upcoming_sleep)
         self._failures += 1
-        return self._failures >= self._patience.attempts or state.upcoming_sleep >= self.seconds_left()
+        return self._failures >= self._retries.attempts or state.upcoming_sleep >= self.seconds_left()
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -25,7 +25,7 @@ Index = Literal[
 ]
 
 
-class Way(NamedTuple):
+class AccessPath(NamedTuple):
     """Entries that one index finds."""
 
     condition: Sql
@@ -55,11 +55,11 @@ def is_exact(condition: Condition) -> bool:
     return condition.key in _KEYS and condition.operator in _EQUALS
 
 
-def ways_of(condition: Condition, kind: Kind) -> tuple[Way, ...]:
-    """Where to look: whatever ``condition`` lets through, one of the ways at least finds, and more."""
+def access_paths(condition: Condition, kind: Kind) -> tuple[AccessPath, ...]:
+    """Where to look: whatever ``condition`` lets through, one of these at least finds, and more."""
     if is_part(condition):
         table = Sql(BY_KEY[condition.key].name) if kind == "sqlite" else None
-        return (Way(matching(condition, kind), "trigrams", table),)
+        return (AccessPath(matching(condition, kind), "trigrams", table),)
     values = ("",) if condition.operator == "$is_unknown" else condition.values
     find = _starts if condition.operator == "$starts_with" else _equals
     match condition.key:
@@ -78,19 +78,19 @@ def ways_of(condition: Condition, kind: Kind) -> tuple[Way, ...]:
             )
 
 
-def _equals(column: str, index: Index, values: Iterable[str], _: Kind) -> Way:
-    return Way(one_of(column, tuple(dict.fromkeys(map(_in_index(index), values)))), index)
+def _equals(column: str, index: Index, values: Iterable[str], _: Kind) -> AccessPath:
+    return AccessPath(one_of(column, tuple(dict.fromkeys(map(_in_index(index), values)))), index)
 
 
-def _starts(column: str, index: Index, values: Iterable[str], kind: Kind) -> Way:
+def _starts(column: str, index: Index, values: Iterable[str], kind: Kind) -> AccessPath:
     # Texts that start with another one are those from it to the least text behind all of them.
     texts = _apart(values)
     in_index = _in_index(index)
     ranges = [(in_index(text), next_text(in_index(text)), text) for text in texts]
     if len(ranges) == 1:
-        return Way(Sql(f"{column} >= ? AND {column} < ?", ranges[0][:2]), index)
+        return AccessPath(Sql(f"{column} >= ? AND {column} < ?", ranges[0][:2]), index)
     shown = "resource_name" if index == "bin_entries_folded_name" else column
-    return Way(
+    return AccessPath(
         Sql(f"{column} >= k.lo AND {column} < k.hi AND substr({shown}, 1, length(k.text)) = k.text"),
         index,
         _table_of(ranges, kind),
