@@ -21,6 +21,7 @@ from consumer.projection.reconcile_base import Absent, Held, Key, Known, Lease, 
 from consumer.types import NewRecord
 from consumer.voucherify.client import VoucherifyClient
 from consumer.voucherify.paging import MAX_LIMIT
+from schemas.text import MAX_TEXT
 from schemas.times import MINUTE, Micros
 from schemas.voucherify_bin import BinEntry
 
@@ -30,6 +31,8 @@ PATIENCE: Final = 60.0
 """Seconds for which a server of ours may be away before a run ends; it can be taken up later."""
 SHARE: Final = 0.05
 _TURN: Final = 100
+_NAMED: Final = 5
+"""Of the entries that cannot be held so many are named."""
 A_FEW: Final = 3
 """More entries than this and than that share of the mirror are not taken for gone at once, unless forced.
 Of a handful any single one is more than the share."""
@@ -84,6 +87,7 @@ class Work:
         self._retrying = self._appender.retrying
         self._listed = 0
         self._missing = 0
+        self._unheld: list[str] = []
         self._words: str | None = None
         self._stands_still = False
 
@@ -103,6 +107,8 @@ class Work:
             self.run = self.run._replace(phase="done")
         if self._words is None and self._stands_still:
             self._words = "the worker stands still: what was found shows in the bin once it goes on"
+        if self._words is None and self._unheld:
+            self._words = _cannot_be_held(self._unheld)
         failure = self._words if self.run.phase == "stopped" else None
         await self._retrying(lambda: store.end(self._lease.lease, self.run, failure))
         if self._whole and self.run.phase == "done":
@@ -167,6 +173,8 @@ class Work:
                     finding = "skipped"
                 else:
                     records.append(record)
+            if finding == "skipped" and entry.known and len(self._unheld) < _NAMED:
+                self._unheld.append(entry.id)
             found[finding] += 1
         return records
 
@@ -268,3 +276,8 @@ def _too_many(missing: int, listed: int, project: str, *, empty: bool) -> str:
         "project's bin, so none was taken for gone. If they were really deleted for good, run "
         f"`binmirror reconcile --full --force --project {project}`"
     )
+
+
+def _cannot_be_held(ids: Sequence[str]) -> str:
+    named = ", ".join(ids) + (", …" if len(ids) == _NAMED else "")
+    return f"left aside, because an id, name … has NUL or more than {MAX_TEXT} characters: {named}"

@@ -104,7 +104,7 @@ async def test_incremental_reads_what_is_new(mirror: Mirror) -> None:
 
 
 async def test_what_the_mirror_cannot_hold(mirror: Mirror) -> None:
-    """A type that is not known yet, and text that no database stores, are counted and left aside."""
+    """A type that is not known yet, and text that no database stores, are counted and left aside, by name."""
     good = entry(1)
     mirror.fake.bin.add(
         good, entry(2)._replace(resource_type="gift"), entry(3)._replace(resource_id="a\0b"),
@@ -112,6 +112,7 @@ async def test_what_the_mirror_cannot_hold(mirror: Mirror) -> None:
     )  # fmt: skip
     report = await mirror.reconcile("full")
     assert report.tally == {"read": 5, "lacking": 1, "skipped": 4}
+    assert str(report.words).endswith(f"512 characters: {entry(3).id}, {entry(4).id}, {entry(5).id}")
     assert await mirror.states(good) == ["in_bin"]
 
 
