@@ -179,6 +179,13 @@ def test_documents_tell_of_every_setting_metric_and_action() -> None:
     assert documented("logging.md") == set(ACTIONS)
 
 
+def test_every_setting_is_read() -> None:
+    """No setting can be set in vain."""
+    code = "\n".join(path.read_text() for path in SOURCES)
+    for name in Settings.model_fields:
+        assert re.search(rf"\b(settings|fields)\.{name}\b", code), name
+
+
 def test_settings_document_has_the_defaults() -> None:
     """The default that docs/settings.md names is the one in force."""
     text = (ROOT / "docs" / "settings.md").read_text()

@@ -1,6 +1,5 @@
 """How log, projection and spool are: one report for the command line, for machines and for people."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -82,13 +81,6 @@ class Status:
                 )
             )
         return found
-
-    def entries(self) -> Mapping[str, int]:
-        """Entries by state, of all projects."""
-        counts: Counter[str] = Counter()
-        for (_, _, state), number in (self.projection.entries if self.projection else {}).items():
-            counts[state] += number
-        return counts
 
     def failed(self) -> int:
         """Failed events of all projects."""

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -64,6 +65,13 @@ def test_help_teaches_by_example(run: Run, path: tuple[str, ...]) -> None:
     assert result.code == 0
     assert f"binmirror {' '.join(path)}" in result.out.replace("\n", " ")
     assert f"`binmirror {' '.join(path)}" in str(ALL[path].help) or "=true binmirror" in str(ALL[path].help)
+
+
+def test_all_commands_are_documented() -> None:
+    """docs/commands.md has a line for each command, and for nothing else."""
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    documented = re.findall(r"^\| `binmirror ([^`]+)`", text, re.MULTILINE)
+    assert sorted(documented) == sorted(" ".join(path) for path in ALL)
 
 
 def test_all_commands_are_there() -> None:
