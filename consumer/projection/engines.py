@@ -31,6 +31,15 @@ _SILENT_SECONDS: Final = 25
 
 # Tables grow from nothing under sessions that live long: a plan made once would stay that of an empty table.
 _POSTGRES_ALWAYS: Final = ("plan_cache_mode = force_custom_plan", "jit = off")
+# Where a statement has one good plan, whatever the tables hold, it takes longer to make than to follow.
+_KEEP_PLANS: Final = (
+    "SELECT set_config('plan_cache_mode', %s, false), set_config('enable_seqscan', %s, false), "
+    "set_config('enable_hashjoin', %s, false), set_config('enable_mergejoin', %s, false)"
+)
+_KEPT: Final[dict[bool, tuple[str, ...]]] = {
+    False: ("force_custom_plan", "on", "on", "on"),
+    True: ("force_generic_plan", "off", "off", "off"),
+}
 
 _POSTGRES_SETTINGS: Final[dict[Purpose, tuple[str, ...]]] = {
     # A transaction that a frozen worker left open ends by itself; nobody waits for a lock for ever.
@@ -95,6 +104,13 @@ def open_engine(address: str, purpose: Purpose, *, connections: int = 1) -> Data
         return Database(_sqlite(parsed.path, purpose, connections), "sqlite", str(parsed), parsed.path)
     url = parsed.url.get_secret_value()
     return Database(_postgres(url, purpose, connections), "postgresql", str(parsed), None)
+
+
+def keep_plans(connection: Connection, *, kept: bool) -> None:
+    """Have PostgreSQL keep the plans of this session's statements, which then go by indexes only; or not."""
+    if connection.dialect.name == "postgresql" and connection.info.get("kept", False) is not kept:
+        connection.exec_driver_sql(_KEEP_PLANS, _KEPT[kept])
+        connection.info["kept"] = kept
 
 
 def _sqlite(path: Path, purpose: Purpose, connections: int) -> Engine:
@@ -180,7 +196,7 @@ def _postgres(url: str, purpose: Purpose, connections: int) -> Engine:
         creator=connect,
         pool_size=connections,
         max_overflow=0,
-        pool_pre_ping=True,
+        pool_pre_ping=purpose != "read",  # a question is asked once more instead
         isolation_level="AUTOCOMMIT" if purpose == "read" else "READ COMMITTED",
     )
     if purpose != "read":

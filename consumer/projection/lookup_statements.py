@@ -1,6 +1,7 @@
 """The lookups' statements, as text: they run thousands of times a second, each for many codes."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -10,11 +11,12 @@ from sqlalchemy import Connection
 from consumer.projection.engines import Kind
 from consumer.projection.payloads import CodecOfThread
 from consumer.projection.rows import ENTRY_COLUMNS, entry_of
-from consumer.projection.tables import SIGHTING
+from consumer.projection.tables import SIGHTED_AT, SIGHTED_ID, SIGHTED_LENGTH, SIGHTED_NAME, SIGHTING
 from handlers.changes import Entry, Fields, ResourceKey
 from handlers.verdicts import Sighting
 from handlers.vouchers import campaign_of
 from schemas.events import Delivery
+from schemas.text import folded
 from schemas.webhooks import WebhookData, read_event
 
 _BY_ID: Final = (
@@ -26,21 +28,56 @@ _NEWEST: Final = (
     "SELECT {sightings} FROM ("
     "SELECT resource_id, resource_name, event_id, at, row_number() OVER ("
     "PARTITION BY resource_id, resource_name ORDER BY at DESC, event_id DESC) AS place FROM ("
-    "SELECT resource_id, resource_name, event_id, "
-    "CASE WHEN occurred_at < received_at THEN occurred_at ELSE received_at END AS at "
+    "SELECT resource_id, resource_name, event_id, {at} AS at "
     "FROM events {by} WHERE project = {project} AND {which} AND {sighting}"
     ") AS sightings) AS placed WHERE place = 1"
+)
+# A code that was seen so often has its sightings looked for by themselves: else all of them would be read.
+_OFTEN: Final = 8
+_SIGHTED: Final = (
+    "FROM events {by_sighted} WHERE project = {project} AND lower(resource_name) = {code} AND {sighting}"
+)
+_FEW_ON_SQLITE: Final = (
+    "SELECT {sightings} FROM (SELECT resource_id, resource_name, event_id, {at} AS at "
+    "FROM json_each(?) AS asked CROSS JOIN events "
+    "WHERE events.rowid IN (SELECT events.rowid {sighted} LIMIT {often})) AS sightings"
+)
+_FEW_ON_POSTGRES: Final = (
+    "SELECT {sightings} FROM unnest(%s::text[]) AS asked(value) CROSS JOIN LATERAL ("
+    "SELECT resource_id, resource_name, event_id, {at} AS at {sighted} LIMIT {often}) AS sightings"
+)
+# In the order of the index, from the newest sighting of one voucher and name to that of the next one. SQLite
+# does not look up two expressions of an index together, so first another name of the same voucher is tried.
+_FOLLOWING_ON_SQLITE: Final = (
+    "WITH RECURSIVE newest(place) AS ("
+    "SELECT (SELECT rowid {sighted} {newest}) UNION ALL SELECT coalesce("
+    "(SELECT rowid {sighted} AND {id} = substr(held.resource_id, 1, 64) "
+    "AND {name} > substr(held.resource_name, 1, 64) {newest}), "
+    "(SELECT rowid {sighted} AND {id} > substr(held.resource_id, 1, 64) {newest})"
+    ") FROM newest JOIN events AS held ON held.rowid = place) "
+    "SELECT resource_id, resource_name, event_id, {at} FROM newest JOIN events ON events.rowid = place"
+)
+_FOLLOWING_ON_POSTGRES: Final = (
+    "WITH RECURSIVE newest AS ("
+    "(SELECT resource_id, resource_name, event_id, {at} AS at {sighted} {newest}) "
+    "UNION ALL SELECT following.* FROM newest CROSS JOIN LATERAL ("
+    "SELECT resource_id, resource_name, event_id, {at} AS at {sighted} "
+    "AND ({id}, {name}) > "
+    "(substr(newest.resource_id, 1, 64), substr(newest.resource_name, 1, 64)) {newest}) AS following) "
+    "SELECT resource_id, resource_name, event_id, at FROM newest"
 )
 # All that almost every code needs, in one visit: between two of them the thread may have to wait for the
 # interpreter. What is known of the codes' vouchers, when they were seen alive, and their campaigns.
 _OF_CODES: Final = (
     "WITH found AS MATERIALIZED (SELECT {columns} FROM bin_entries {by_code} "
     "WHERE project = {project} AND lower(resource_name) {one_of} AND resource_type = 'voucher') "
-    "{vouchers}({seen}), (SELECT {entries} FROM bin_entries "
+    "{vouchers}({few}), (SELECT {entries} FROM bin_entries "
     "WHERE project = {project} AND resource_type = 'campaign' AND resource_id {of_found}){others}"
 )
+# Sorted, so that the primary key's index is the best one even while the tables are empty: the plan is kept.
 _PAYLOADS: Final = (
-    "SELECT event_id, type, received_at, payload FROM events WHERE project = {project} AND event_id {one_of}"
+    "SELECT event_id, type, received_at, payload FROM events WHERE project = {project} AND event_id {one_of} "
+    "ORDER BY event_id"
 )
 
 
@@ -63,9 +100,14 @@ class LookupQueries:
     def __init__(self, kind: Kind) -> None:
         self._as_list = json.dumps if kind == "sqlite" else list
         words = _ON_SQLITE if kind == "sqlite" else _ON_POSTGRES
-        which = "lower(resource_name) {one_of}".format(**words)
-        seen = _NEWEST.format(by=words["by_sighted"], which=which, **words)
-        self._of_codes = _OF_CODES.format(seen=seen, columns=", ".join(ENTRY_COLUMNS[:-2]), **words)
+        sighted = _SIGHTED.format(code="asked.value", **words)
+        few = words["few"].format(sighted=sighted, often=_OFTEN, **words)
+        columns = ", ".join(ENTRY_COLUMNS[:-2])
+        self._of_codes = _OF_CODES.format(columns=columns, **{**words, "few": few})
+        sighted = _SIGHTED.format(code=words["type"], **words)
+        self._following = words["following"].format(sighted=sighted, newest=_ORDER, **words)
+        which = "lower(resource_name) = {type}".format(**words)
+        self._all_seen = _NEWEST.format(by=words["by_sighted"], which=which, **words)
         self._by_id = _BY_ID.format(**words)
         which = "resource_type = 'voucher' AND resource_id {one_of}".format(**words)
         self._seen_by_id = _NEWEST.format(by=words["by_resource"], which=which, **words)
@@ -77,14 +119,33 @@ class LookupQueries:
         if not codes:
             return OfCodes([], [], [])
         asked = self._as_list(sorted(codes))  # neighbours lie on the same pages
-        parameters = (project, asked, project, asked, project)
+        parameters = (project, asked, asked, project, project)
         found = connection.exec_driver_sql(self._of_codes, parameters).all()
         if connection.dialect.name == "sqlite":
-            ((vouchers, seen, campaigns),) = found
-            return OfCodes(_read_entries(vouchers), _read_sightings(seen), _read_entries(campaigns))
-        (seen, campaigns), *_ = (row[:2] for row in found if row[_SORT_KEY] is None)
-        entries = [entry_of(row) for row in found if row[_SORT_KEY] is not None]
-        return OfCodes(entries, _read_sightings(seen), _read_entries(campaigns))
+            ((vouchers, few, campaigns),) = found
+            entries = _read_entries(vouchers)
+        else:
+            (few, campaigns), *_ = (row[:2] for row in found if row[_SORT_KEY] is None)
+            entries = [entry_of(row) for row in found if row[_SORT_KEY] is not None]
+        seen = self._with_the_newest(connection, project, _read_sightings(few))
+        return OfCodes(entries, seen, _read_entries(campaigns))
+
+    def _with_the_newest(self, connection: Connection, project: str, few: list[Seen]) -> list[Seen]:
+        """``few`` with what is missing there of codes that were seen often."""
+        if len(few) < _OFTEN:
+            return few
+        times = Counter(folded(name) for _, name, _ in few)
+        often = [code for code, number in times.items() if number == _OFTEN]
+        return few + [seen for code in often for seen in self._seen_under(connection, project, code)]
+
+    def _seen_under(self, connection: Connection, project: str, code: str) -> list[Seen]:
+        parameters = (project, code) * self._following.count(_CODE_IS)
+        rows = connection.exec_driver_sql(self._following, parameters).all()
+        if len(code) < SIGHTED_LENGTH and all(len(row[0]) < SIGHTED_LENGTH for row in rows):
+            return [(row[0], row[1], Sighting(row[2], row[3])) for row in rows]
+        # The index may hold two of them as one.
+        seen = connection.exec_driver_sql(self._all_seen, (project, code)).scalar_one()
+        return _read_sightings(seen)
 
     def entries_by_id(
         self, connection: Connection, project: str, keys: Collection[tuple[str, str]]
@@ -149,18 +210,23 @@ _ENTRY: Final = ", ".join(
     }.get(name, name)
     for name in Entry._fields
 )
+_CODE_IS: Final = "lower(resource_name) = "
+_ORDER: Final = f"ORDER BY {SIGHTED_ID}, {SIGHTED_NAME}, {SIGHTED_AT} DESC, event_id DESC LIMIT 1"
 _SEEN: Final = "resource_id, resource_name, {array}(event_id, at)"
 _SQLITE_LIST: Final = "json_group_array(json_array({}))"
 _SQLITE_ENTRIES: Final = _SQLITE_LIST.format(_ENTRY.format(array="json_array"))
 _POSTGRES_LIST: Final = "coalesce(json_agg(json_build_array({}))::text, '[]')"
+_SIGHTING_WORDS: Final = {"sighting": SIGHTING, "at": SIGHTED_AT, "id": SIGHTED_ID, "name": SIGHTED_NAME}
 _ON_SQLITE: Final = {
     "entries": _SQLITE_ENTRIES,
     "sightings": _SQLITE_LIST.format(_SEEN.format(array="json_array")),
-    "sighting": SIGHTING,
+    **_SIGHTING_WORDS,
     "project": "?",
     "type": "?",
     "one_of": "IN (SELECT value FROM json_each(?))",
     "vouchers": f"SELECT (SELECT {_SQLITE_ENTRIES} FROM found), ",  # noqa: S608 - only our own names
+    "few": _FEW_ON_SQLITE,
+    "following": _FOLLOWING_ON_SQLITE,
     "others": "",
     "of_found": "IN (SELECT resource_parent_id FROM found)",
     "by_code": "INDEXED BY bin_entries_folded_name",
@@ -170,12 +236,14 @@ _ON_SQLITE: Final = {
 _ON_POSTGRES: Final = {
     "entries": _POSTGRES_LIST.format(_ENTRY.format(array="json_build_array")),
     "sightings": _POSTGRES_LIST.format(_SEEN.format(array="json_build_array")),
-    "sighting": SIGHTING,
+    **_SIGHTING_WORDS,
     "project": "%s",
     "type": "%s",
     # As a subquery: of a plain array the planner would look up each text in its statistics.
     "one_of": "= ANY(ARRAY(SELECT unnest(%s::text[])))",
     "vouchers": "SELECT * FROM found UNION ALL SELECT ",
+    "few": _FEW_ON_POSTGRES,
+    "following": _FOLLOWING_ON_POSTGRES,
     "others": ", NULL" * (len(ENTRY_COLUMNS) - 4),
     "of_found": "= ANY(ARRAY(SELECT DISTINCT resource_parent_id FROM found))",
     "by_code": "",

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -76,7 +76,7 @@ class SqlLookups:
     async def _answer(self, batch: Sequence[_Asked]) -> None:
         waiting = [asked.answer for asked in batch]
         try:
-            found = await self._pool.read(lambda connection: self._look(connection, batch))
+            found = await self._pool.read(lambda connection: self._look(connection, batch), kept_plans=True)
         except Exception as error:  # noqa: BLE001 - raised where the answers are awaited
             for answer in waiting:
                 if not answer.done():
@@ -117,6 +117,10 @@ def _known(
     return [found.known(ask) for ask in asks]
 
 
+_Under: TypeAlias = tuple[str, str | None]
+"""A voucher's id and the folded code that it was asked for by; None: by its id."""
+
+
 class _Found:
     """What the database has of all asks of a visit, for one project."""
 
@@ -125,6 +129,9 @@ class _Found:
         self._connection = connection
         self._project = project
         self._bearers: dict[tuple[str, str], Bearer] = {}
+        """By type and id, as their entries tell of them."""
+        self._seen: dict[_Under, Bearer] = {}
+        """Vouchers that were seen alive, each under each folded code that it was asked for by."""
         self._names: dict[str, dict[str, list[str]]] = {}
         """Folded code → id of a voucher that bore it → its codes that fold to it."""
         self._campaigns: dict[str, Entry] = {}
@@ -135,36 +142,38 @@ class _Found:
         for entry in vouchers:
             if entry.fields is not None:
                 self._note_name(entry.fields.resource_name, entry.key.resource_id)
-        for resource_id, name, _ in seen:
+        sightings: dict[_Under, tuple[str, Sighting]] = {}
+        for resource_id, name, sighting in seen:
             self._note_name(name, resource_id)
+            _note_newest(sightings, (resource_id, folded(name)), name, sighting)
         entries = _by_resource([*vouchers, *campaigns])
         looked_up = hints | {
             entry.fields.resource_parent_id for entry in vouchers if entry.fields is not None
         }
-        seen += look.sightings_by_id(*at, {each for resource_type, each in ids if resource_type == "voucher"})
-        sightings: dict[str, tuple[str, Sighting]] = {}
-        for resource_id, name, sighting in seen:
-            held = sightings.get(resource_id)
-            if held is None or (sighting.at, sighting.event_id) > (held[1].at, held[1].event_id):
-                sightings[resource_id] = (name, sighting)
-        wanted = ids | {("voucher", resource_id) for resource_id in sightings}
+        by_id = {each for resource_type, each in ids if resource_type == "voucher"}
+        for resource_id, name, sighting in look.sightings_by_id(*at, by_id):
+            _note_newest(sightings, (resource_id, None), name, sighting)
+        wanted = ids | {("voucher", resource_id) for resource_id, _ in sightings}
         wanted |= {("campaign", campaign_id) for campaign_id in hints}
         entries |= _by_resource(look.entries_by_id(*at, wanted - entries.keys()))
         self._put_together(entries, sightings)
         self._campaigns = {key[1]: entry for key, entry in entries.items() if key[0] == "campaign"}
-        of_bearers = {bearer.campaign_id for bearer in self._bearers.values() if bearer.campaign_id}
+        bearers = (*self._bearers.values(), *self._seen.values())
+        of_bearers = {bearer.campaign_id for bearer in bearers if bearer.campaign_id}
         missing = {("campaign", each) for each in of_bearers - looked_up} - entries.keys()
         self._campaigns |= {entry.key[2]: entry for entry in look.entries_by_id(*at, missing)}
 
     def known(self, ask: CodeAsk | ResourceAsk) -> Known:
         if isinstance(ask, ResourceAsk):
-            bearer = self._bearers.get((ask.resource_type, ask.resource_id))
+            seen = self._seen.get((ask.resource_id, None)) if ask.resource_type == "voucher" else None
+            bearer = seen or self._bearers.get((ask.resource_type, ask.resource_id))
             return Known([] if bearer is None else [bearer], self._campaigns)
         if not is_storable(ask.code):
             return _NOBODY
-        named = self._names.get(folded(ask.code), {})
+        code = folded(ask.code)
+        named = self._names.get(code, {})
         same = [
-            self._bearers["voucher", each]
+            self._seen.get((each, code)) or self._bearers["voucher", each]
             for each, names in named.items()
             if not ask.case_sensitive or ask.code in names
         ]
@@ -174,30 +183,36 @@ class _Found:
         self._names.setdefault(folded(name), {}).setdefault(resource_id, []).append(name)
 
     def _put_together(
-        self, entries: Mapping[tuple[str, str], Entry], sightings: Mapping[str, tuple[str, Sighting]]
+        self, entries: Mapping[tuple[str, str], Entry], sightings: Mapping[_Under, tuple[str, Sighting]]
     ) -> None:
-        bearers = self._bearers
         for key, entry in entries.items():
             resource_type, resource_id = key
             name, parent = (None, None) if entry.fields is None else entry.fields[1:3]
             campaign_id = (parent or None) if resource_type == "voucher" else None
-            bearers[key] = Bearer(resource_type, resource_id, name, entry, None, campaign_id)
-        for resource_id, (name, sighting) in sightings.items():
-            bearer = bearers.get(("voucher", resource_id), Bearer("voucher", resource_id, None))
+            self._bearers[key] = Bearer(resource_type, resource_id, name, entry, None, campaign_id)
+        without_campaign: dict[_Under, str] = {}
+        for under, (name, sighting) in sightings.items():
+            resource_id, _ = under
+            bearer = self._bearers.get(("voucher", resource_id), Bearer("voucher", resource_id, None))
             if bearer.name is None:
                 bearer = bearer._replace(name=name)
-            bearers["voucher", resource_id] = bearer._replace(seen=sighting)
-        without_campaign = {
-            sighting.event_id: resource_id
-            for resource_id, (_, sighting) in sightings.items()
-            if not bearers["voucher", resource_id].campaign_id
-        }
+            if not bearer.campaign_id:
+                without_campaign[under] = sighting.event_id
+            self._seen[under] = bearer._replace(seen=sighting)
         campaigns = self._queries.campaigns_in_events(
-            self._connection, self._project, without_campaign.keys()
+            self._connection, self._project, set(without_campaign.values())
         )
-        for event_id, campaign_id in campaigns.items():
-            key = ("voucher", without_campaign[event_id])
-            bearers[key] = bearers[key]._replace(campaign_id=campaign_id)
+        for under, event_id in without_campaign.items():
+            if event_id in campaigns:
+                self._seen[under] = self._seen[under]._replace(campaign_id=campaigns[event_id])
+
+
+def _note_newest(
+    held: dict[_Under, tuple[str, Sighting]], under: _Under, name: str, sighting: Sighting
+) -> None:
+    known = held.get(under)
+    if known is None or (sighting.at, sighting.event_id) > (known[1].at, known[1].event_id):
+        held[under] = name, sighting
 
 
 def _by_resource(entries: Iterable[Entry]) -> dict[tuple[str, str], Entry]:

@@ -32,6 +32,11 @@ OTHER_PROVISIONAL: Final = "provisional_id <> sort_key"
 TROUBLED: Final = "status IN ('failed', 'discarded')"
 SIGHTING: Final = "type IN ('voucher.created', 'voucher.updated') AND status IN ('applied', 'ignored')"
 """Events that show a voucher alive."""
+SIGHTED_AT: Final = "CASE WHEN occurred_at < received_at THEN occurred_at ELSE received_at END"
+SIGHTED_LENGTH: Final = 64
+SIGHTED_ID: Final = "substr(resource_id, 1, 64)"
+SIGHTED_NAME: Final = "substr(resource_name, 1, 64)"
+"""Beside a whole code, a row of a PostgreSQL index has no room for a whole id."""
 
 bin_entries: Final = Table(
     "bin_entries",
@@ -118,9 +123,12 @@ Index(
     postgresql_where=text("resource_id IS NOT NULL"),
 )
 Index(
-    "events_sighted_name",  # the vouchers seen alive under a code
+    "events_sighted_name",  # the vouchers seen alive under a code, the newest event of each first
     events.c.project,
     func.lower(events.c.resource_name),
+    text(SIGHTED_ID),
+    text(SIGHTED_NAME),
+    text(f"({SIGHTED_AT}) DESC"),
     sqlite_where=text(SIGHTING),
     postgresql_where=text(SIGHTING),
 )

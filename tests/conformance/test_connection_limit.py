@@ -50,6 +50,19 @@ async def test_reads_with_what_it_gets(limited: str) -> None:
     await other.stop()
 
 
+async def test_sessions_that_the_server_ended(postgres_server: PostgresServer, postgres_url: str) -> None:
+    """Who reads does not notice that all connections that lay ready were closed meanwhile."""
+    migrate(postgres_url)
+    pool = ReadPool(postgres_url)
+    await pool.start()
+    before = set(await asyncio.gather(*(pool.read(its_session) for _ in range(8))))
+    for session in before:
+        postgres_server.execute(f"SELECT pg_terminate_backend({session}, 10_000)")
+    after = await asyncio.gather(*(pool.read(its_session) for _ in range(8)))
+    assert before.isdisjoint(after)
+    await pool.stop()
+
+
 def test_asks_for_more_later(postgres_server: PostgresServer, limited: str) -> None:
     """Once the server grants more they are used, without a restart."""
     engine = open_engine(limited, "read", connections=4).engine

@@ -6,14 +6,18 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from alembic import command
 from sqlalchemy import Connection, text
 
 from consumer.errors import ProjectionUnavailableError, SchemaMismatchError, SchemaOutdatedError
 from consumer.projection.engines import open_engine
-from consumer.projection.migrate import EMPTY, latest_version, migrate, schema_state
+from consumer.projection.lookups import SqlLookups
+from consumer.projection.lookups_base import CodeAsk
+from consumer.projection.migrate import EMPTY, _config, latest_version, migrate, schema_state
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.schema import metadata
+from tests.lookup_kit import at, seen, tell
 from tests.projection_kit import Feed, Said, writer
 
 SQLITE_CATALOG = (
@@ -53,6 +57,27 @@ def test_migrated_is_fresh(unmigrated: str) -> None:
         metadata.create_all(connection)
         assert migrated == catalog(connection)
         assert len(migrated) > len(metadata.tables)
+
+
+async def test_a_projection_of_an_earlier_version(address: str) -> None:
+    """With what it holds it is brought to the very schema, from each version back to that before lookups."""
+    await tell(address, [seen("v_1", "SUMMER", n) for n in range(20)])
+    with connected(address) as connection:
+        fresh = catalog(connection)
+    for version in ("0008", "0004"):
+        with connected(address) as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.downgrade(config, version)
+        assert schema_state(address).current == version
+        assert migrate(address) == (version, latest_version())
+        with connected(address) as connection:
+            assert catalog(connection) == fresh
+        pool = ReadPool(address)
+        await pool.start()
+        (known,) = await SqlLookups(pool).look_up("p", [CodeAsk("SUMMER")])
+        assert [bearer.seen.at for bearer in known.bearers if bearer.seen] == [at(19)]
+        await pool.stop()
 
 
 @pytest.mark.postgres
