@@ -227,7 +227,8 @@ class Work:
         self._stands_still = not await self._appender.applied()
 
     async def _absent(self, after: Key | None) -> Absent:
-        older_than = self.run.started_at - YOUNG
+        # A run starts after every earlier one, so in the future where the clock has been set back since.
+        older_than = min(self.run.started_at, self._tools.clock.now()) - YOUNG
         return await self._retrying(
             lambda: self._tools.store.absent(self.run, older_than=older_than, after=after)
         )

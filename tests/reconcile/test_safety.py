@@ -14,7 +14,7 @@ from consumer.voucherify.errors import (
     UnauthorizedError,
     VoucherifyError,
 )
-from schemas.times import parse_time
+from schemas.times import DAY, parse_time
 from tests.fake_voucherify import faults
 from tests.fake_voucherify.faults import Answering, Asked
 from tests.manual_clock import ManualClock
@@ -202,6 +202,19 @@ async def test_the_young_are_left_alone(mirror: Mirror) -> None:
     assert report.tally["vanished"] == 1
     await mirror.applied()
     assert await mirror.states(old, young, webhook_only) == ["vanished", "deleted", "deleted"]
+
+
+async def test_the_young_after_a_wrong_clock(mirror: Mirror) -> None:
+    """Nor when an earlier run was started by a clock that was a day ahead."""
+    now = mirror.clock.now()
+    young = entry(2, at=now - 300_000_000)
+    mirror.fake.bin.add(entry(4))
+    await mirror.reconcile("full", clock=ManualClock(now + DAY))
+    await mirror.deleted(young)
+    report = await mirror.reconcile("full")
+    assert report.started_at > now + DAY
+    await mirror.applied()
+    assert await mirror.states(young) == ["deleted"]
 
 
 async def test_later_evidence_is_not_overruled(mirror: Mirror) -> None:
