@@ -73,7 +73,7 @@ class Progress(NamedTuple):
         if self.expected is None:
             return f"{limit}; how many there are to read is not known yet"
         left = max(0, self.expected - self.read)
-        return f"{limit}: about {left:,} entries take at least {duration(left / hourly * _HOUR)}"
+        return f"{limit}: about {left:,} entries take {duration(left / hourly * _HOUR)} at that pace"
 
 
 @dataclass(frozen=True, slots=True)
