@@ -5,14 +5,16 @@
 
 The projection holds a million vouchers, half of them in campaigns, every tenth also seen alive by an event.
 It is filled by plain SQL, not by a worker. Codes are asked for one by one over 64 connections, as fast as
-they are answered and at the rate that is the target; then a thousand at a time over one connection.
+they are answered and at the rate that is the target; then a thousand at a time over one connection. Over
+that one also a code that was updated 50,000 times, and the numbers of a month's events.
 """
 
 import argparse
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from http.client import HTTPConnection
 from statistics import median
 from urllib.parse import quote
@@ -30,9 +32,11 @@ from schemas.samples import voucher_alive
 
 PER_SECOND = {"sqlite": 6_000, "postgres": 4_500}
 P99_MS, MANY_MS = 8, 25
+UPDATES = 50_000
 _OK = b"HTTP/1.1 200"
 _SPREAD, _RANGE = 2_654_435_761, 1 << 32
 _MOMENT = 1_720_000_000_000_000
+_DAYS = 30
 
 _ENTRIES = """
 INSERT INTO bin_entries (project, resource_type, resource_id, sort_key, provisional_id, state, evidence_at,
@@ -46,9 +50,12 @@ FROM {numbers}
 _EVENTS = """
 INSERT INTO events (project, event_id, source, type, occurred_at, received_at, delivery_id, resource_type,
   resource_id, resource_name, status, attempts, deliveries, log_partition, log_offset, payload)
-SELECT 'default', 'seen_' || {code}, 'voucherify', 'voucher.created', {moment} - n - 1, {moment}, 'whs_' || n,
-  'voucher', 'v_' || {code}, 'CODE-' || {code}, 'applied', 1, 1, 0, n, :payload
+SELECT 'default', 'seen_' || {code}, 'voucherify', 'voucher.created', {moment} - n - 1, {received},
+  'whs_' || n, 'voucher', 'v_' || {code}, 'CODE-' || {code}, 'applied', 1, 1, 0, n, :payload
 FROM {numbers} WHERE n % 10 = 0
+UNION ALL SELECT 'default', 'often_' || n, 'voucherify', 'voucher.updated', {moment} + n, {received},
+  'whs_' || n, 'voucher', 'v_often', 'OFTEN', 'applied', 1, 1, 0, n, :payload
+FROM {numbers} WHERE n < {updates}
 """
 _WORDS = {
     "sqlite": {
@@ -72,12 +79,15 @@ def fill(address: str, kind: str, entries: int) -> None:
     """A migrated projection with ``entries`` vouchers."""
     migrate(address)
     words = {name: value.format(most=entries) for name, value in _WORDS[kind].items()}
+    now = time.time_ns() // 1000
+    words["received"] = f"{now} - n * {_DAYS - 1} * 86400000000 / {entries}"
     payload = PayloadCodec().pack(voucher_alive(code="CODE", voucher_id="v_1", campaign_id="camp_1"))
     database = open_engine(address, "migrate")
     for statement, values in ((_ENTRIES, {}), (_EVENTS, {"payload": payload})):
         with database.engine.begin() as connection:
             connection.execute(
-                text(statement.format(moment=_MOMENT, **words).replace("::", "\\:\\:")), values
+                text(statement.format(moment=_MOMENT, updates=UPDATES, **words).replace("::", "\\:\\:")),
+                values,
             )
     if kind == "postgres":
         # As autovacuum would do before long, in the middle of the measurement.
@@ -95,19 +105,34 @@ def _requests(entries: int) -> list[Signed]:
     ]
 
 
-def _many(server: Server, entries: int) -> list[float]:
-    """Milliseconds of calls with a thousand codes each."""
+def _calls(server: Server, method: str, path: str, bodies: Sequence[str | None], verdict: str) -> list[float]:
+    """Milliseconds of calls one after another, each until its answer is read; ``verdict`` is all they say."""
     connection = HTTPConnection(*server.address, timeout=10)
     found = []
-    for turn in range(40):
-        codes = [code_of((turn * 1_000 + number) * 104_729 % entries) for number in range(1_000)]
-        body = json.dumps({"lookups": [{"code": code} for code in codes]})
+    for body in bodies:
         started = time.perf_counter()
-        connection.request("POST", "/mirror/v1/lookups", body, CREDENTIALS)
-        answer = json.loads(connection.getresponse().read())
+        connection.request(method, path, body, CREDENTIALS)
+        answer = connection.getresponse().read()
         found.append((time.perf_counter() - started) * 1000)
-        assert {each["verdict"] for each in answer["data"]} == {"dead"}
+        told = json.loads(answer)
+        assert {each["verdict"] for each in told.get("data", [told])} == {verdict}
     return found
+
+
+def _thousands(entries: int) -> list[str | None]:
+    """Bodies that ask for a thousand codes each."""
+    asked = [
+        [code_of((turn * 1_000 + number) * 104_729 % entries) for number in range(1_000)]
+        for turn in range(40)
+    ]
+    return [json.dumps({"lookups": [{"code": code} for code in codes]}) for codes in asked]
+
+
+def _seconds_of(server: Server, path: str) -> float:
+    started = time.perf_counter()
+    status, _ = server.get(path)
+    assert status == HTTPStatus.OK
+    return time.perf_counter() - started
 
 
 @contextlib.contextmanager
@@ -152,7 +177,9 @@ def measure(kind: str, *, entries: int, seconds: float, turns: int, connections:
             rate=PER_SECOND[kind],
             accepted=_OK,
         )
-        many = _many(server, entries)
+        many = _calls(server, "POST", "/mirror/v1/lookups", _thousands(entries), "dead")
+        often = _calls(server, "GET", "/mirror/v1/vouchers/OFTEN", [None] * 40, "unknown")
+        stats = [_seconds_of(server, f"/mirror/v1/stats?days={_DAYS}") * 1000 for _ in range(10)]
         memory = resident_mb(server.pid)
     share = median(each.rate for each, _ in taken["lookups"]) / median(each.rate for each, _ in taken["bare"])
     note = f"≥ {PER_SECOND[kind]:,}/s; {share:.2f} of the bare route"
@@ -170,7 +197,18 @@ def measure(kind: str, *, entries: int, seconds: float, turns: int, connections:
             f"1,000 codes a call, {kind}",
             p50=percentile(many, 0.5),
             p99=percentile(many, 0.99),
-            note=f"< {MANY_MS}, as its client sees it, JSON parsed",
+            note=f"< {MANY_MS}, until the answer is read",
+        ),
+        row(
+            f"a code with {UPDATES:,} updates, {kind}",
+            p50=percentile(often, 0.5),
+            p99=percentile(often, 0.99),
+        ),
+        row(
+            f"/mirror/v1/stats?days={_DAYS}, {kind}",
+            p50=percentile(stats, 0.5),
+            p99=percentile(stats, 0.99),
+            note=f"{entries // 10 + min(UPDATES, entries):,} events",
         ),
     ]
 
