@@ -13,7 +13,6 @@ from consumer.eventlog.group_commit import GroupCommit
 from consumer.eventlog.packing import pack_headers
 from consumer.eventlog.spool_file import (
     EMPTY,
-    SetAsideRecord,
     Shelf,
     SpoolCounts,
     SpoolFile,
@@ -131,10 +130,6 @@ class Spool:
             await self._thread.run_within(job, _JOB_SECONDS)
         finally:
             self._look_once()
-
-    async def list_set_aside(self, *, after: int = 0, limit: int = 100) -> list[SetAsideRecord]:
-        """Records set aside, by id, from the one after ``after`` on. Raises LogUnavailableError."""
-        return await self._thread.run_within(partial(self._file.list_set_aside, after, limit), _JOB_SECONDS)
 
     async def ping(self) -> None:
         """Find out whether an append would work. Raises NotDurableError."""

@@ -16,14 +16,14 @@ _ALLOWED: Final = "GET, HEAD, OPTIONS"
 _ALLOW: Final = (b"allow", _ALLOWED.encode())
 
 
-class Answer(NamedTuple):
+class JsonAnswer(NamedTuple):
     """A body in JSON, and headers beside those that every answer has."""
 
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-Endpoint: TypeAlias = Callable[[Scope], Awaitable[Answer]]
+Endpoint: TypeAlias = Callable[[Scope], Awaitable[JsonAnswer]]
 """Raises ProblemError and what else Starlette's endpoints raise."""
 
 

@@ -14,7 +14,7 @@ from consumer.types import READ_PERMISSION_OF, Permission
 from consumer.web.auth import Authenticator, Caller
 from consumer.web.body import read_whole_body
 from consumer.web.errors import ProblemError
-from consumer.web.lean import Answer
+from consumer.web.lean import JsonAnswer
 from consumer.web.lookup_answers import lookup_json, lookups_json
 from consumer.web.parameters import Parameters
 from schemas.errors import (
@@ -40,7 +40,7 @@ class Lookups:
         self._reader = reader
         self._credentials = credentials
 
-    async def voucher(self, scope: Scope) -> Answer:
+    async def voucher(self, scope: Scope) -> JsonAnswer:
         """One code. Always 200 for a code, whatever it is."""
         caller = await self._credentials.authenticate(Headers(raw=scope["headers"]))
         caller.require("vouchers.read")
@@ -50,7 +50,7 @@ class Lookups:
             campaign_id = parameters.text("campaign_id")
         ask = CodeAsk(_code(scope["raw_path"]), caller.project.case_sensitive_codes, campaign_id)
         (known,) = await self._reader.look_up(caller.project.name, [ask])
-        return Answer(lookup_json(ask, known))
+        return JsonAnswer(lookup_json(ask, known))
 
     async def lookups(self, request: Request) -> Response:
         """Many codes and ids."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from json.encoder import encode_basestring_ascii
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -49,6 +49,16 @@ class _RefusedError(Exception):
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason
+
+
+class _Exchange(NamedTuple):
+    """One request, as all its ways to an answer need it."""
+
+    scope: Scope
+    send: Send
+    target: Target
+    started: float
+    """On the monotonic clock."""
 
 
 def _problems(max_body_bytes: int) -> Mapping[str, Problem]:
@@ -92,6 +102,7 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._clock.monotonic()
         target = self._targets.find(scope["path"])
+        exchange = _Exchange(scope, send, target, started)
         try:
             signature, reason = self._read_head(scope)
             body = await read_body(receive, limit=self._max_body_bytes, seconds=self._body_timeout)
@@ -102,26 +113,26 @@ class Receiver:
                 position, place = await self._producer.append(record)
                 outcome = _OUTCOMES[place]
         except asyncio.CancelledError:
-            await self._refuse(send, scope, target, started, _RefusedError("unavailable", "shutting_down"))
+            await self._refuse(exchange, _RefusedError("unavailable", "shutting_down"))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is our fault: 503, with its traceback logged
-            await self._fail(send, scope, target, started, error)
+            await self._fail(exchange, error)
         else:
-            await self._accept(send, target, started, outcome, event, position, len(body))
+            await self._accept(exchange, outcome, event, position, len(body))
 
     def _read(
         self, target: Target, body: bytes, signature: bytes | None, reason: str
     ) -> tuple[Event, NewRecord | None]:
         """The event of a verified delivery, and the record to keep unless it is unwanted."""
-        inlet = target.inlet
+        project = target.project
         # Verified in any case: an unknown project must cost what a known one costs.
-        verified = verify(body, signature, inlet.keys)
-        if not verified or signature is None or not inlet.known:
-            raise _RefusedError("unauthorized", reason if inlet.known else "unknown_project")
+        verified = verify(body, signature, project.keys)
+        if not verified or signature is None or not project.known:
+            raise _RefusedError("unauthorized", reason if project.known else "unknown_project")
         now = self._clock.now()
-        inlet.note_delivery(now)
-        event = read(Delivery(inlet.name, "voucherify", target.event_name, now, body))
-        if not inlet.wants(event.type):
+        project.note_delivery(now)
+        event = read(Delivery(project.name, "voucherify", target.event_name, now, body))
+        if not project.wants(event.type):
             return event, None
         key = record_key(event.project, event.resource_type, event.resource_id, event.event_id)
         headers = webhook_headers(event, event_name=target.event_name, signature=signature)
@@ -149,14 +160,7 @@ class Receiver:
         )
 
     async def _accept(
-        self,
-        send: Send,
-        target: Target,
-        started: float,
-        outcome: str,
-        event: Event,
-        position: Position | None,
-        size: int,
+        self, exchange: _Exchange, outcome: str, event: Event, position: Position | None, size: int
     ) -> None:
         """Answer a verified delivery that needs no second one: in the log, in the spool, or unwanted."""
         where = "null" if position is None else f'{{"partition":{position[0]},"offset":{position[1]}}}'
@@ -167,17 +171,12 @@ class Receiver:
         if outcome != "unwanted":
             # What is not stored never comes into the projection: there is nothing to wait for.
             headers.append((EVENT_ID_HEADER, header_of_event(event.event_id)))
+        send = exchange.send
         try:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": 202,
-                    "headers": headers,
-                }
-            )
+            await send({"type": "http.response.start", "status": 202, "headers": headers})
             await send({"type": "http.response.body", "body": content})
         finally:
-            seconds = self._count(target, outcome, started)
+            seconds = self._count(exchange, outcome)
             self._log.info(
                 "delivery",
                 project=event.project,
@@ -192,46 +191,37 @@ class Receiver:
                 duration_ms=round(seconds * 1000, 3),
             )
 
-    async def _fail(self, send: Send, scope: Scope, target: Target, started: float, error: Exception) -> None:
+    async def _fail(self, exchange: _Exchange, error: Exception) -> None:
         """Answer what is no 202."""
         match error:
             case _RefusedError():
-                await self._refuse(send, scope, target, started, error)
+                await self._refuse(exchange, error)
             case BodyTooLargeError():
-                await self._refuse(send, scope, target, started, _RefusedError("too_large", "body"))
+                await self._refuse(exchange, _RefusedError("too_large", "body"))
             case SlowSenderError():
-                await self._refuse(send, scope, target, started, _RefusedError("timeout", "slow_sender"))
+                await self._refuse(exchange, _RefusedError("timeout", "slow_sender"))
             case ClientGoneError():
-                self._report(scope, target, started, "disconnected", level="warning")
+                self._report(exchange, "disconnected", level="warning")
             case LogUnavailableError() | NotDurableError():
-                await self._refuse(send, scope, target, started, _RefusedError("unavailable", str(error)))
+                await self._refuse(exchange, _RefusedError("unavailable", str(error)))
             case RecordRefusedError():
                 # Only a log without a spool gets here. Asking for the delivery again keeps it alive until
                 # someone has raised the log's limit; any other answer would drop it.
-                refused = _RefusedError("unavailable", f"refused by the log: {error}")
-                await self._refuse(send, scope, target, started, refused)
+                await self._refuse(exchange, _RefusedError("unavailable", f"refused by the log: {error}"))
             case _:
                 fault = _RefusedError("unavailable", f"{type(error).__name__}: a fault of binmirror")
-                await self._refuse(send, scope, target, started, fault, exc_info=error)
+                await self._refuse(exchange, fault, exc_info=error)
 
     async def _refuse(
-        self,
-        send: Send,
-        scope: Scope,
-        target: Target,
-        started: float,
-        refused: _RefusedError,
-        exc_info: BaseException | None = None,
+        self, exchange: _Exchange, refused: _RefusedError, exc_info: BaseException | None = None
     ) -> None:
         problem = self._problems[refused.outcome]
         request_id = new_request_id()
         try:
-            await send_problem(send, problem, request_id)
+            await send_problem(exchange.send, problem, request_id)
         finally:
             self._report(
-                scope,
-                target,
-                started,
+                exchange,
                 refused.outcome,
                 level="error" if problem.body.code >= HTTPStatus.INTERNAL_SERVER_ERROR else "warning",
                 status=problem.body.code,
@@ -240,21 +230,19 @@ class Receiver:
                 **({"exc_info": exc_info} if exc_info else {}),
             )
 
-    def _report(
-        self, scope: Scope, target: Target, started: float, outcome: str, *, level: str, **fields: object
-    ) -> None:
-        seconds = self._count(target, outcome, started)
+    def _report(self, exchange: _Exchange, outcome: str, *, level: str, **fields: object) -> None:
+        seconds = self._count(exchange, outcome)
         getattr(self._log, level)(
             "delivery",
-            project=target.inlet.name,
+            project=exchange.target.project.name,
             outcome=outcome,
-            path=scope["path"][:_MAX_LOGGED_PATH],
+            path=exchange.scope["path"][:_MAX_LOGGED_PATH],
             duration_ms=round(seconds * 1000, 3),
             **fields,
         )
 
-    def _count(self, target: Target, outcome: str, started: float) -> float:
-        seconds = self._clock.monotonic() - started
-        target.inlet.counters[outcome].inc()
+    def _count(self, exchange: _Exchange, outcome: str) -> float:
+        seconds = self._clock.monotonic() - exchange.started
+        exchange.target.project.counters[outcome].inc()
         self._seconds.observe(seconds)
         return seconds

@@ -41,7 +41,7 @@ def webhook_urls(public_url: str, projects: Collection[str]) -> Mapping[str, str
     return {project: f"{public_url}{PREFIX}/{project}" for project in projects}
 
 
-class Inlet:
+class WebhookProject:
     """One project as the receiver sees it, with everything bound that does not change."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Inlet:
 class Target(NamedTuple):
     """Where a request's path leads."""
 
-    inlet: Inlet
+    project: WebhookProject
     event_name: str | None
 
 
@@ -84,33 +84,33 @@ class Targets:
     """Finds the target of a path."""
 
     def __init__(self, projects: Mapping[str, Project], metrics: Metrics) -> None:
-        self._inlets = {
-            project.name: Inlet(project.name, project.webhook_secrets, project.event_types, metrics)
+        self._projects = {
+            project.name: WebhookProject(project.name, project.webhook_secrets, project.event_types, metrics)
             for project in projects.values()
         }
         # A path that names no project goes the same way as any other, with a secret that nobody has,
         # so that neither the answer nor its time tells which projects there are.
-        self._nobody = Inlet(NOBODY, (secrets.token_bytes(32),), (), metrics)
+        self._nobody = WebhookProject(NOBODY, (secrets.token_bytes(32),), (), metrics)
         self._default = self._nobody
-        if DEFAULT_PROJECT in self._inlets:
-            self._default = self._inlets[DEFAULT_PROJECT]
-        elif len(self._inlets) == 1:
-            (self._default,) = self._inlets.values()
+        if DEFAULT_PROJECT in self._projects:
+            self._default = self._projects[DEFAULT_PROJECT]
+        elif len(self._projects) == 1:
+            (self._default,) = self._projects.values()
         self._exact = {PREFIX: Target(self._default, None)}
-        for name, inlet in self._inlets.items():
-            self._exact[f"{PREFIX}/{name}"] = Target(inlet, None)
+        for name, project in self._projects.items():
+            self._exact[f"{PREFIX}/{name}"] = Target(project, None)
 
     def find(self, path: str) -> Target:
         """The target of a percent-decoded path."""
         return self._exact.get(path) or self._parse(path)
 
     def _parse(self, path: str) -> Target:
-        inlet, event_name = self._default, None
+        project, event_name = self._default, None
         segments = path.removeprefix(PREFIX).strip("/").split("/")
         if segments and "." in segments[-1]:
             event_name = segments.pop()
         if segments and segments[0]:
-            inlet = self._inlets.get(segments.pop(0), self._nobody)
+            project = self._projects.get(segments.pop(0), self._nobody)
         if any(segments) or (event_name is not None and len(event_name) > _MAX_EVENT_NAME):
             return Target(self._nobody, None)
-        return Target(inlet, event_name)
+        return Target(project, event_name)

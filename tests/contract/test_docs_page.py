@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from consumer.web.contract.page import _prose
 from tests.contract.documents import document_of, operations_of, whole
 
 
@@ -96,3 +97,11 @@ async def test_browsers_are_told_so() -> None:
     assert "style-src 'self'" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
+
+
+def test_prose_is_escaped() -> None:
+    """Texts of the document become paragraphs, lists and code, never markup of their own."""
+    text = "<b> & `x < y`\n\n- <i>\n- two"
+    assert _prose(text) == (
+        "<p>&lt;b&gt; &amp; <code>x &lt; y</code></p>\n<ul><li>&lt;i&gt;</li><li>two</li></ul>"
+    )

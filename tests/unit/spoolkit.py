@@ -18,6 +18,7 @@ from consumer.eventlog.base import Appended, Producer
 from consumer.eventlog.failover import SpoolingProducer
 from consumer.eventlog.packing import unpack_headers
 from consumer.eventlog.spool import Relay, Spool
+from consumer.eventlog.spool_file import SetAsideRecord, SpoolFile
 from consumer.eventlog.sqlite import SqliteProducer
 from consumer.log import Logger
 from consumer.metrics import Metrics
@@ -206,6 +207,11 @@ class Machine:
     def in_log(self) -> list[NewRecord]:
         """What the log holds, in its order."""
         return _rows(self.log_path, "records")
+
+    def set_aside(self, after: int = 0) -> list[SetAsideRecord]:
+        """What the log refused, as operators see it."""
+        with closing(SpoolFile(self.spool_path, busy=1, clock=SystemClock())) as file:
+            return file.list_set_aside(after, 100)
 
     def in_spool(self, shelf: str = "waiting") -> list[NewRecord]:
         """What lies on a shelf of the spool, in its order."""

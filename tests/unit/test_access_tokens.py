@@ -16,6 +16,18 @@ from tests.worker_kit import eventually
 BODY: Final = f"{GRANT}&client_id=app-id&client_secret=app-token"
 
 
+async def test_an_expiring_token(api: Keyed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token is not believed for longer than it had to live when it was looked up."""
+    monkeypatch.setattr(issued_keys, "LIFETIME_SECONDS", 1)
+    token = await api.bearer(CREDENTIALS)
+    assert await api.status(**token) == 200
+    end = "UPDATE access_tokens SET expires_at = 0"
+    await api.connection.write(lambda connection: connection.exec_driver_sql(end))
+    assert await api.status(**token) == 200
+    api.clock.advance(1)
+    assert await api.status(**token) == 401
+
+
 async def test_an_expired_token(api: Keyed, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token ends with its time, by the database's clock, although it was believed just now."""
     monkeypatch.setattr(issued_keys, "LIFETIME_SECONDS", 1)

@@ -5,7 +5,9 @@ import json
 
 import httpx
 import pytest
+from starlette.types import Message
 
+from consumer.web.body import BodyTooLargeError, read_body
 from consumer.web.signature import sign
 from tests.unit.webkit import DELETED, MAX_BODY, PATH, SECRET, ListProducer, Web, exchange, until
 
@@ -47,6 +49,20 @@ async def test_oversize_in_chunks() -> None:
         answer = await exchange(port, request_head("Transfer-Encoding: chunked"), chunk, b"1\r\nx\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert web.line["reason"] == "body"
+
+
+async def test_the_limit_is_of_all_parts_together() -> None:
+    """However small its parts are, a body that exceeds the limit is not taken in."""
+    asked = 0
+
+    async def receive() -> Message:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": b"xx", "more_body": asked < 10}
+
+    with pytest.raises(BodyTooLargeError):
+        await read_body(receive, limit=7, seconds=5)
+    assert asked == 4
 
 
 @pytest.mark.parametrize(

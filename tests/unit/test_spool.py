@@ -56,10 +56,10 @@ async def test_settles(machine: Machine) -> None:
         for _ in range(2):
             await spool.settle(3, [taken[0].id, taken[1].id], {taken[2].id: "too \ud800 large"})
             await until(lambda: spool.pending() == 2 and spool.set_aside() == 1)
-        aside = await spool.list_set_aside()
+        aside = machine.set_aside()
         assert [(one.partition, one.record) for one in aside] == [(3, record(2))]
         assert "large" in aside[0].reason
-        assert not await spool.list_set_aside(after=aside[0].id)
+        assert not machine.set_aside(after=aside[0].id)
     assert machine.in_spool() == [record(3), record(4)]
     counts = read_counts(machine.spool_path)
     assert counts is not None
@@ -71,13 +71,13 @@ async def test_waits_again(machine: Machine) -> None:
     async with machine.open_spool() as spool, machine.open_log() as log:
         for number in range(3):
             await spool.append(record(number), partition=number % 2, reason="too large", shelf="set_aside")
-        (first, second, third) = await spool.list_set_aside()
+        (first, second, third) = machine.set_aside()
         file = SpoolFile(machine.spool_path, busy=1, clock=SystemClock())
         assert file.wait_again([third.id, first.id, 99]) == 2
         assert file.wait_again([first.id]) == 0
         file.close()
         assert machine.in_spool() == [record(0), record(2)]
-        assert await spool.list_set_aside() == [second]
+        assert machine.set_aside() == [second]
         counts = read_counts(machine.spool_path)
         assert counts == ({0: 2}, 1)
         async with machine.relaying(spool, log):
@@ -206,7 +206,7 @@ async def test_sets_aside_what_the_log_refuses(machine: Machine) -> None:
         log.fault = lambda one: "refuses" if one == poison else None
         async with machine.relaying(spool, log):
             await until(lambda: spool.pending() == 0 and spool.set_aside() == 1)
-        (aside,) = await spool.list_set_aside()
+        (aside,) = machine.set_aside()
     assert (aside.record, aside.reason) == (poison, "too large for the topic")
     assert machine.in_log() == [one for one in of_partition(0, 10) if one != poison]
     assert machine.metrics.spool_set_aside._value.get() == 1
