@@ -182,7 +182,7 @@ def form_of(*, level: Level, console: bool, colors: bool = False) -> Form:
     """JSON lines, or aligned text for people; nothing below ``level``."""
     return {
         "processors": [_console(colors=colors) if console else render_json],
-        "wrapper_class": _filtering(level) if console else _direct(_filtering(level)),
+        "wrapper_class": _filtering(level) if console else _direct(level),
         "context_class": dict,
     }
 
@@ -222,16 +222,20 @@ def render_json(_: WrappedLogger, level: str, event: EventDict) -> tuple[tuple[b
     return (_json_line(time.time_ns(), level, event.pop("event", ""), event),), {}
 
 
-def _direct(kind: Any) -> Any:  # noqa: ANN401 - the class is made at run time
-    """``kind`` without the chain, which is one step, and without the checks around it."""
+def _direct(level: Level) -> Any:  # noqa: ANN401 - the class is made at run time
+    """A class of structlog's without the chain, which is one step, and without the checks around it."""
+    kind: Any = _filtering(level)
 
     class Direct(kind):  # type: ignore[misc]  # as above
         def _proxy_to_logger(self, level: str, event: str | None = None, **fields: object) -> None:
-            if self._context:
-                fields = {**self._context, **fields}
-            line = (time.time_ns(), level, event or "", fields)
+            self._logger.write(_json_line(time.time_ns(), level, event or "", {**self._context, **fields}))
+
+        if level in {"debug", "info"}:
             # Only what is no more than information may wait: a traceback must be made where it is.
-            self._logger.write(line if level == "info" else _json_line(*line))
+            def info(self, event: str, **fields: object) -> None:
+                if self._context:
+                    fields = {**self._context, **fields}
+                self._logger.write((time.time_ns(), "info", event, fields))
 
     return Direct
 

@@ -96,8 +96,9 @@ class LeanProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        task = self.loop.create_task(_run(cycle, app, self.tasks))
-        self.tasks.add(task)
+        own: list[asyncio.Task[None]] = []
+        own.append(self.loop.create_task(_run(cycle, app, self.tasks, own)))
+        self.tasks.add(own[0])
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -215,14 +216,18 @@ def give_up(receive: Receive, seconds: float) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds * 1000))
 
 
-async def _run(cycle: RequestResponseCycle, app: ASGI3Application, tasks: set[asyncio.Task[None]]) -> None:
-    # uvicorn has a callback for this, which is another turn of the loop for each request.
+async def _run(
+    cycle: RequestResponseCycle,
+    app: ASGI3Application,
+    tasks: set[asyncio.Task[None]],
+    own: list[asyncio.Task[None]],
+) -> None:
+    # uvicorn has a callback for this, which is another turn of the loop for each request. The task is given
+    # along in ``own``: asking which one it is takes longer.
     try:
         await cycle.run_asgi(app)
     finally:
-        task = asyncio.current_task()
-        if task is not None:
-            tasks.discard(task)
+        tasks.difference_update(own)
 
 
 @lru_cache(_REMEMBERED)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.structs import RecordMetadata
 
 from consumer.clock import SystemClock
 from consumer.errors import LogUnavailableError, RecordRefusedError
@@ -246,10 +245,7 @@ async def test_unknown_position(kafka_broker: KafkaBroker, kafka_topic: str) -> 
         )
         answer = lane.append(one_key(0))
         sent, lane._waiting = lane._waiting, []
-        acknowledged: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        tp = TopicPartition(kafka_topic, 0)
-        acknowledged.set_result(RecordMetadata(kafka_topic, 0, tp, -1, None, 0, None))
-        lane._settle(session, sent, acknowledged)
+        lane._settle(sent, -1)
         assert await answer == Appended(None, "log")
         await lane.flushed()
 

@@ -31,10 +31,11 @@ _STOP_SECONDS: Final = 30.0
 
 def record_bytes(record: NewRecord) -> int:
     """At most so many bytes in a batch."""
-    size = _RECORD_OVERHEAD + len(record.key) + len(record.value)
-    for name, value in record.headers:
+    key, content, headers = record
+    size = _RECORD_OVERHEAD + len(key) + len(content) + _HEADER_OVERHEAD * len(headers)
+    for name, value in headers:
         # A character takes up to four bytes in UTF-8; names are short.
-        size += _HEADER_OVERHEAD + 4 * len(name) + len(value)
+        size += 4 * len(name) + len(value)
     return size
 
 
@@ -83,26 +84,38 @@ class Session:
             raise
         return session
 
-    async def send(
+    def send(
         self, partition: int, records: Sequence[NewRecord], *, timestamp: int, limit: int
     ) -> tuple[int, "asyncio.Future[RecordMetadata]"]:
         """Hand over as many of ``records`` as fit into one batch of ``limit`` bytes, at least one.
 
         Returns how many, and a future of their acknowledgement, which may never come. Cancelling that
-        future does not take the batch back.
+        future does not take the batch back. For one batch of a partition at a time.
+
+        Raises:
+            LogUnavailableError: the producer does not know the topic any more.
+            KafkaError: the producer has failed.
+
         """
         batch = self._producer.create_batch()
         count = 0
         for key, value, headers in records:
-            if count and batch.size() + record_bytes(records[count]) > limit:
+            # The batch itself keeps to BATCH_BYTES.
+            if count and limit < BATCH_BYTES and batch.size() + record_bytes(records[count]) > limit:
                 break
             if batch.append(timestamp=timestamp, key=key, value=value, headers=list(headers)) is None:
                 break
             count += 1
         # Closed, so that nothing else gets into it: the offsets of its records are counted from its base.
         batch.close()
-        acknowledged = await self._producer.send_batch(batch, self._topic, partition=partition)
-        return count, acknowledged
+        handing = self._producer.send_batch(batch, self._topic, partition=partition)
+        # Driven by hand: a task for each batch costs, and by its next turn aiokafka's request may have gone.
+        try:
+            handing.send(None)
+        except StopIteration as handed:
+            return count, handed.value
+        handing.close()
+        raise LogUnavailableError(f"no metadata of topic {self._topic}")
 
     async def ping(self) -> bool:
         """Ask the cluster for its metadata; False where no broker answered."""
