@@ -155,7 +155,7 @@ def _held(connection: Connection) -> int:
 def _insert(connection: Connection, numbers: range, entries: int) -> None:
     bulk = SqliteBulk(connection) if connection.dialect.name == "sqlite" else PostgresBulk(connection)
     totals: Counter[tuple[str, str]] = Counter()
-    bulk.insert(bin_entries, _rows(numbers, entries, totals))
+    bulk.insert(bin_entries, list(_rows(numbers, entries, totals)))
     # A partition of its own for each part: rows of counts are only ever inserted here.
     bulk.insert(
         counts,

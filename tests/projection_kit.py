@@ -133,7 +133,9 @@ class Feed:
     def batch(self, outcomes: Sequence[Outcome]) -> Batch:
         start, epoch = self.offset, self.checkpoint.epoch
         end = start + len(outcomes)
-        return Batch(self.log_id, self.partition, epoch, start, end, b"digest of %d" % (end - 1), outcomes)
+        gathered = self.writer.gather(self.partition, outcomes)
+        digest = b"digest of %d" % (end - 1)
+        return Batch(self.log_id, self.partition, epoch, start, end, digest, outcomes, gathered)
 
 
 Condition: TypeAlias = Callable[[], Awaitable[bool]]

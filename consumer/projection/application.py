@@ -1,13 +1,13 @@
 """A batch's way into the projection, inside one transaction: events, entries, counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection
 
-from consumer.projection.base import Batch, BatchResult, Incoming, Interpret, Outcome
+from consumer.projection.base import Batch, BatchResult, HeldEntry, Incoming, Interpret, Outcome
 from consumer.projection.bulk import (
     APPLIED_EVENTS,
     CHANGED_ENTRIES,
@@ -18,14 +18,15 @@ from consumer.projection.bulk import (
     Bulk,
 )
 from consumer.projection.decisions import Settled, reinterpreted, settle
-from consumer.projection.deliveries import gather, judge
+from consumer.projection.deliveries import judge
+from consumer.projection.gathering import Offered, folded, gather, visible
 from consumer.projection.inserts import insert_into
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.removals import remove_entries
 from consumer.projection.rows import (
+    ENTRY_COLUMNS,
+    EVENT_COLUMNS,
     EventKey,
-    HeldEntry,
-    Row,
     StoredEvent,
     entry_row,
     event_row,
@@ -37,6 +38,9 @@ from handlers.merge import merge
 
 _CountKey: TypeAlias = tuple[str, str, str, str]
 """Kind, project, resource type (empty for events), state or status."""
+
+_OF_EVENT: Final = itemgetter(*map(EVENT_COLUMNS.index, ("project", "status")))
+_OF_ENTRY: Final = itemgetter(*map(ENTRY_COLUMNS.index, ("project", "resource_type", "state")))
 
 
 class Application:
@@ -50,11 +54,11 @@ class Application:
         self._codec = codec
         self._interpret = interpret
         self._batch = batch
-        self._gathered = batch.gathered or gather(batch.outcomes, codec)
+        self._gathered = batch.gathered or gather(batch.outcomes, batch.partition, codec, bulk.prepare)
         self._counts: Counter[_CountKey] = Counter()
         self._by_status: Counter[str] = Counter()
-        self._changes: dict[ResourceKey, list[tuple[int, Change]]] = {}
-        """By resource, with the offset of the record that brought each."""
+        self._changes: dict[ResourceKey, Offered] = dict(self._gathered.changes)
+        """Of new events. Where they are the very ones gathered, so is what they fold into."""
         self._anew: dict[ResourceKey, int] = {}
         """Resources to fold from all their stored events, with the offset of the record that asks for it."""
         self._decided: list[Outcome] = []
@@ -62,7 +66,7 @@ class Application:
 
     def run(self) -> BatchResult:
         """Write everything; what the database refuses is raised as the driver does."""
-        new_events = self._take_events(self._gathered.events)
+        new_events = self._take_events()
         self._settle_decisions()
         entries_changed = self._fold()
         self._write_counts()
@@ -75,28 +79,30 @@ class Application:
 
     # Events
 
-    def _take_events(self, incoming: Mapping[EventKey, Incoming]) -> int:
+    def _take_events(self) -> int:
         # Everybody inserts and locks in the keys' order, so that two workers never wait for each other.
-        keys = sorted(incoming)
-        concerned = sorted({*keys, *targets}) if (targets := _targets(incoming.values())) else keys
+        incoming, rows = self._gathered.events, self._gathered.event_rows
+        prepared = self._gathered.prepared[0]
+        concerned = sorted({*incoming, *targets}) if (targets := _targets(incoming.values())) else [*incoming]
         stored = {row[:2]: StoredEvent(*row) for row in self._bulk.select(STORED_EVENTS, concerned)}
-        new = (
-            [incoming[key] for key in keys if key not in stored]
-            if stored
-            else [incoming[key] for key in keys]
-        )
-        # Rows are made while they are written: the database works on one while the next is made.
-        self._bulk.insert(events, (self._row(event, event.attempts, event.deliveries) for event in new))
-        self._by_status.update(event.outcome.status for event in new)
-        self._counts.update(
-            ("events", event.outcome.event.project, "", event.outcome.status) for event in new
-        )
-        for event in new:
-            self._note_changes(event)
-        self._redeliver([(held, incoming[key]) for key, held in stored.items() if key in incoming])
-        return len(new)
+        known = [(held, incoming[key]) for key, held in stored.items() if key in incoming]
+        if known:
+            rows, prepared = [row for row in rows if row[:2] not in stored], None
+            self._leave_out([event for _, event in known])
+        self._bulk.insert(events, rows, prepared)
+        for (project, status), number in Counter(map(_OF_EVENT, rows)).items():
+            self._by_status[status] += number
+            self._counts["events", project, "", status] += number
+        if targets:
+            self._decided = [
+                event.outcome
+                for key, event in incoming.items()
+                if event.outcome.decision is not None and key not in stored
+            ]
+        self._redeliver(known)
+        return len(rows)
 
-    def _redeliver(self, pairs: Iterable[tuple[StoredEvent, Incoming]]) -> None:
+    def _redeliver(self, pairs: Sequence[tuple[StoredEvent, Incoming]]) -> None:
         contents, deliveries = [], []
         for held, incoming in pairs:
             verdict = judge(held, incoming, self._codec)
@@ -113,7 +119,9 @@ class Application:
             if verdict != "count":
                 self._by_status[event.outcome.status] += 1
             if verdict == "recover":
-                self._note_changes(event)
+                self._note_changes(event.outcome.offset, event.outcome.changes)
+                if event.outcome.decision is not None:
+                    self._decided.append(event.outcome)
             elif verdict == "correct":
                 self._note_correction(held, event)
         self._bulk.update(EVENT_DELIVERIES, deliveries)
@@ -125,14 +133,20 @@ class Application:
             attempts=attempts,
             deliveries=deliveries,
             partition=self._batch.partition,
-            payload=self._gathered.payloads[event.outcome.event.project, event.outcome.event.event_id],
+            payload=self._codec.pack(event.outcome.body),
         )
 
-    def _note_changes(self, event: Incoming) -> None:
-        for change in event.outcome.changes:
-            self._changes.setdefault(change.key, []).append((event.outcome.offset, change))
-        if event.outcome.decision is not None:
-            self._decided.append(event.outcome)
+    def _leave_out(self, known: Sequence[Incoming]) -> None:
+        """The changes of events that are stored already count once."""
+        counted = {id(change) for event in known for change in event.outcome.changes}
+        for key in {change.key for event in known for change in event.outcome.changes}:
+            kept = [offered for offered in self._changes.pop(key) if id(offered[1]) not in counted]
+            if kept:
+                self._changes[key] = kept
+
+    def _note_changes(self, offset: int, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self._changes[change.key] = [*self._changes.get(change.key, ()), (offset, change)]
 
     def _note_correction(self, held: StoredEvent, event: Incoming) -> None:
         concerned = [change.key for change in event.outcome.changes]
@@ -153,8 +167,7 @@ class Application:
             self._counts["events", settled.project, "", settled.before] -= 1
         self._counts["events", settled.project, "", settled.after] += 1
         self._by_status[settled.after] += 1
-        for change in settled.changes:
-            self._changes.setdefault(change.key, []).append((settled.offset, change))
+        self._note_changes(settled.offset, settled.changes)
         if settled.anew is not None:
             self._anew[settled.anew] = max(settled.offset, self._anew.get(settled.anew, 0))
         if settled.decided is not None:
@@ -167,13 +180,11 @@ class Application:
         held = {entry.entry.key: entry for entry in map(held_entry, self._bulk.select(ENTRIES, keys))}
         # Their rows are locked now: what others have applied to them is committed and can be read.
         history = self._history()
-        inserted = self._bulk.insert(
-            bin_entries, self._new_entries([key for key in keys if key not in held], history)
-        )
+        inserted = self._insert_entries([key for key in keys if key not in held], history)
         updated, gone = [], []
-        for key in keys:
-            before = held.get(key)
-            if before is None or (after := self._folded(key, before, history)) == before:
+        for key, before in held.items():
+            after = self._folded(key, before, history)
+            if after == before:
                 continue
             self._count_entry(before, -1)
             if after is None:
@@ -186,14 +197,16 @@ class Application:
         remove_entries(self._connection, self._batch.partition, {key: self._anew[key] for key in gone})
         return inserted + len(updated) + len(gone)
 
-    def _new_entries(
-        self, keys: Iterable[ResourceKey], history: dict[ResourceKey, list[Change]]
-    ) -> Iterator[Row]:
-        for key in keys:
-            entry = self._folded(key, None, history)
-            if entry is not None:
-                self._count_entry(entry, 1)
-                yield entry_row(*entry)
+    def _insert_entries(self, keys: Sequence[ResourceKey], history: dict[ResourceKey, list[Change]]) -> int:
+        gathered = self._gathered
+        if len(keys) == len(gathered.entries) and not self._anew and self._changes == gathered.changes:
+            rows, prepared = gathered.entry_rows, gathered.prepared[1]
+        else:
+            new = (self._folded(key, None, history) for key in keys)
+            rows, prepared = [entry_row(*entry) for entry in new if entry is not None], None
+        for (project, resource_type, state), number in Counter(map(_OF_ENTRY, rows)).items():
+            self._counts["entries", project, resource_type, state] += number
+        return self._bulk.insert(bin_entries, rows, prepared)
 
     def _folded(
         self, key: ResourceKey, before: HeldEntry | None, history: dict[ResourceKey, list[Change]]
@@ -204,20 +217,13 @@ class Application:
             if entry is None or before is None:
                 return None if entry is None else HeldEntry(entry, partition, self._anew[key])
             entry = entry._replace(sort_key=before.entry.sort_key)
-            if _visible(entry) == _visible(before.entry):
+            if visible(entry) == visible(before.entry):
                 return before._replace(entry=entry)
             return HeldEntry(entry, partition, self._anew[key])
         changes = self._changes[key]
-        if len(changes) > 1:
-            changes.sort(key=itemgetter(0))  # what came first in the log gives the sort key
-        held = before
-        for offset, change in changes:
-            entry = merge(held.entry if held else None, change)
-            if held is None or _visible(entry) != _visible(held.entry):
-                held = HeldEntry(entry, partition, offset)
-            elif entry is not held.entry:
-                held = held._replace(entry=entry)
-        return held
+        if before is None and changes is self._gathered.changes.get(key):
+            return self._gathered.entries[key]
+        return folded(before, changes, partition)
 
     def _history(self) -> dict[ResourceKey, list[Change]]:
         """All changes of the resources to fold anew, read from their stored events, this batch's included."""
@@ -257,10 +263,6 @@ def _fold_all(changes: Sequence[Change]) -> Entry | None:
     for change in changes:
         entry = merge(entry, change)
     return entry
-
-
-def _visible(entry: Entry) -> tuple[Any, ...]:
-    return entry.state, entry.id, entry.fields
 
 
 def _discarded(event: Incoming) -> Incoming:

@@ -5,9 +5,9 @@ One implementation serves SQLite and PostgreSQL; both pass the conformance suite
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from handlers.changes import Change, Entry
+from handlers.changes import Change, Entry, ResourceKey
 from schemas.events import Delivery, Event, EventStatus
 from schemas.times import Micros
 from schemas.trash_bin import BinQuery
@@ -71,11 +71,24 @@ class Incoming(NamedTuple):
     """How often it was handled: until it could be applied, later deliveries only count."""
 
 
+class HeldEntry(NamedTuple):
+    """An entry as stored, with the position of the record that last changed a visible field."""
+
+    entry: Entry
+    partition: int
+    offset: int
+
+
 class Gathered(NamedTuple):
-    """The events of a batch, each once, and their payloads as they are stored: by project and event id."""
+    """What a batch comes to in a projection that holds nothing of it yet. All in the order of the keys."""
 
     events: Mapping[tuple[str, str], Incoming]
-    payloads: Mapping[tuple[str, str], bytes]
+    event_rows: Sequence[Sequence[Any]]
+    changes: Mapping[ResourceKey, Sequence[tuple[int, Change]]]  # with their records' offsets
+    entries: Mapping[ResourceKey, HeldEntry]
+    entry_rows: Sequence[Sequence[Any]]
+    prepared: tuple[Any, Any]
+    """``Bulk.prepare`` of either rows."""
 
 
 class Batch(NamedTuple):
@@ -143,10 +156,11 @@ class ProjectionWriter(Protocol):
     async def release(self, log_id: str, partition: int, *, epoch: int) -> None:
         """End the lease now, if ``epoch`` is still ours."""
 
-    def gather(self, outcomes: Sequence[Outcome]) -> Gathered:
+    def gather(self, partition: int, outcomes: Sequence[Outcome]) -> Gathered | None:
         """What can be done about a batch before it is committed: work for the processor alone.
 
         May be called on another thread, one at a time, while another batch is being committed.
+        None: the database will refuse some of it, and the commit says so.
         """
 
     async def commit(self, batch: Batch) -> BatchResult:

@@ -1,6 +1,6 @@
 """The batch writes that each database has its own fast way for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Table
@@ -56,8 +56,14 @@ class Bulk(Protocol):
     def select(self, what: KeyedSelect, keys: Sequence[tuple[str, ...]]) -> list[Any]:
         """The rows that have one of ``keys`` (each given once)."""
 
-    def insert(self, table: Table, rows: Iterable[Row]) -> int:
-        """Insert full rows, as they come; how many they were. A row that exists is an error."""
+    def prepare(self, table: Table, rows: Sequence[Row]) -> Any:  # noqa: ANN401 - each has its own
+        """Full rows as ``insert`` takes them; needs no connection. Raises DataRejectedError, UnicodeError."""
+
+    def insert(self, table: Table, rows: Sequence[Row], prepared: Any = None) -> int:  # noqa: ANN401 - each database has its own
+        """Insert full rows; how many they were. A row that exists is an error.
+
+        ``prepared``: what ``prepare`` made of these very rows.
+        """
 
     def update(self, what: KeyedUpdate, rows: Sequence[Row]) -> None:
         """Change rows."""

@@ -1,6 +1,6 @@
 """Batch writes into PostgreSQL: binary COPY, and reads by arrays of keys."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -29,15 +29,17 @@ class PostgresBulk:
         with self._driver.cursor(binary=True) as cursor:
             return cursor.execute(_select(what), arrays, prepare=True).fetchall()
 
-    def insert(self, table: Table, rows: Iterable[Row]) -> int:
-        rows = iter(rows)
-        if (first := next(rows, None)) is None:
+    @staticmethod
+    def prepare(table: Table, rows: Sequence[Row]) -> None:
+        """Nothing: the driver sends what it has made while it makes the rest."""
+
+    def insert(self, table: Table, rows: Sequence[Row], prepared: None = None) -> int:  # noqa: ARG002 - the contract
+        if not rows:
             return 0
         statement, types = _copy(table)
         with self._driver.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 copy.set_types(types)
-                copy.write_row(first)
                 for row in rows:
                     copy.write_row(row)
             return cursor.rowcount

@@ -29,12 +29,14 @@ class SqliteBulk:
     def select(self, what: KeyedSelect, keys: Sequence[tuple[str, ...]]) -> list[Any]:
         return list(self._driver.execute(_select(what), (_json(keys),)))
 
-    def insert(self, table: Table, rows: Iterable[Row]) -> int:
-        rows = list(rows)
+    @staticmethod
+    def prepare(table: Table, rows: Sequence[Row]) -> tuple[Any, ...]:
+        return _insert(table).parameters(rows)
+
+    def insert(self, table: Table, rows: Sequence[Row], prepared: tuple[Any, ...] | None = None) -> int:
         if not rows:
             return 0
-        insert = _insert(table)
-        cursor = self._driver.execute(insert.statement, insert.parameters(rows))
+        cursor = self._driver.execute(_insert(table).statement, prepared or self.prepare(table, rows))
         return int(cursor.rowcount)
 
     def update(self, what: KeyedUpdate, rows: Sequence[Row]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
-from consumer.projection.base import Gathered, Incoming, Outcome
+from consumer.projection.base import Incoming, Outcome
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.rows import EventKey, StoredEvent
 
@@ -14,16 +14,15 @@ event that could be applied, an earlier delivery: its entries are to be folded a
 counts, but the event stays discarded."""
 
 
-def gather(outcomes: Iterable[Outcome], codec: PayloadCodec) -> Gathered:
-    """The events of a batch, each once."""
+def each_once(outcomes: Iterable[Outcome]) -> dict[EventKey, Incoming]:
+    """The events of a batch, in the order of their keys."""
     found: dict[EventKey, Incoming] = {}
     for outcome in outcomes:
         event = outcome.event
         key = (event.project, event.event_id)
         held = found.get(key)
         found[key] = Incoming(outcome, 1, 1) if held is None else _joined(held, outcome)
-    packed = codec.pack_all([incoming.outcome.body for incoming in found.values()])
-    return Gathered(found, dict(zip(found, packed, strict=True)))
+    return {key: found[key] for key in sorted(found)}
 
 
 def judge(stored: StoredEvent, incoming: Incoming, codec: PayloadCodec) -> Verdict:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from consumer.projection.base import EventRow, Outcome
+from consumer.projection.base import EventRow, HeldEntry, Outcome
 from consumer.projection.tables import bin_entries, events
 from handlers.changes import Entry, Fields, ResourceKey
 from schemas.times import Micros
@@ -16,14 +16,6 @@ EventKey: TypeAlias = tuple[str, str]
 
 ENTRY_COLUMNS: Final = tuple(column.name for column in bin_entries.columns)
 EVENT_COLUMNS: Final = tuple(column.name for column in events.columns)
-
-
-class HeldEntry(NamedTuple):
-    """An entry as stored, with the position of the record that last changed a visible field."""
-
-    entry: Entry
-    partition: int
-    offset: int
 
 
 def entry_row(entry: Entry, partition: int, offset: int) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from consumer.clock import Clock
-from consumer.errors import ProjectionUnavailableError
+from consumer.errors import DataRejectedError, ProjectionUnavailableError
 from consumer.projection import ownership
 from consumer.projection.application import Application
 from consumer.projection.base import (
@@ -24,9 +24,9 @@ from consumer.projection.base import (
 )
 from consumer.projection.bulk_postgres import PostgresBulk
 from consumer.projection.bulk_sqlite import SqliteBulk
-from consumer.projection.deliveries import gather
 from consumer.projection.engines import open_engine
 from consumer.projection.failures import ConflictError
+from consumer.projection.gathering import gather
 from consumer.projection.migrate import ensure_schema
 from consumer.projection.payloads import PayloadCodec
 from consumer.projection.substring_index import OnProgress, ensure_index
@@ -75,6 +75,7 @@ class SqlProjectionWriter:
         self._migrates = self._database.kind == "sqlite" if migrate is None else migrate
         self._parts = None if substring_index is None else frozenset(substring_index)
         self._on_index_progress = on_index_progress
+        self._bulk = SqliteBulk if self._database.kind == "sqlite" else PostgresBulk
         self._stopping = False
         self._codec = PayloadCodec()
         self._codec_beside = PayloadCodec()
@@ -123,8 +124,11 @@ class SqlProjectionWriter:
             lambda connection: ownership.release(connection, self._owner, log_id, partition, epoch=epoch)
         )
 
-    def gather(self, outcomes: Sequence[Outcome]) -> Gathered:
-        return gather(outcomes, self._codec_beside)
+    def gather(self, partition: int, outcomes: Sequence[Outcome]) -> Gathered | None:
+        try:
+            return gather(outcomes, partition, self._codec_beside, self._bulk.prepare)
+        except (DataRejectedError, UnicodeError):
+            return None
 
     async def commit(self, batch: Batch) -> BatchResult:
         for _ in range(_CONFLICTS):
@@ -183,8 +187,7 @@ class SqlProjectionWriter:
     def _apply(self, batch: Batch, connection: Connection) -> BatchResult:
         lease = self._leases.get((batch.log_id, batch.partition))
         ownership.advance(connection, self._owner, batch, lease=lease)
-        bulk = SqliteBulk(connection) if self._database.kind == "sqlite" else PostgresBulk(connection)
-        return Application(connection, bulk, self._codec, self._interpret, batch).run()
+        return Application(connection, self._bulk(connection), self._codec, self._interpret, batch).run()
 
     def _transaction(self, work: Callable[[Connection], _T]) -> _T:
         with self._database.transaction() as connection:

@@ -193,8 +193,7 @@ class Worker:
             pending.postpone(self._clock.monotonic())
 
     async def _acquire(self, partition: int) -> None:
-        lease = None if self._reader.exclusive else self._lease
-        log_id = self._reader.log_id
+        log_id, lease = self._reader.log_id, None if self._reader.exclusive else self._lease
         checkpoint = await self._writer.acquire(log_id, partition, owner=self._owner, lease=lease)
         pending = self._pending[partition]
         if checkpoint is None:
@@ -226,7 +225,7 @@ class Worker:
         """Interpret ``records``, wait for the commit under way, begin the next."""
         started = self._clock.monotonic()
         outcomes, gathered = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._interpreted, records
+            self._thread, self._interpreted, partition, records
         )
         await self._settle()
         owned = self._owned.get(partition)
@@ -239,9 +238,11 @@ class Worker:
         work = self._commit(partition, owned, started, records, outcomes, gathered)
         self._under_way = UnderWay(partition, asyncio.create_task(work, name="worker-commit"))
 
-    def _interpreted(self, records: Sequence[Record]) -> tuple[Sequence[Outcome], Gathered]:
+    def _interpreted(
+        self, partition: int, records: Sequence[Record]
+    ) -> tuple[Sequence[Outcome], Gathered | None]:
         outcomes = self._interpret.records(records)
-        return outcomes, self._writer.gather(outcomes)
+        return outcomes, self._writer.gather(partition, outcomes)
 
     async def _commit(
         self,
@@ -250,7 +251,7 @@ class Worker:
         started: float,
         records: Sequence[Record],
         outcomes: Sequence[Outcome],
-        gathered: Gathered,
+        gathered: Gathered | None,
     ) -> None:
         await self._committer.commit(self._reader.log_id, partition, owned, records, outcomes, gathered)
         self._progress.moved()
@@ -260,8 +261,7 @@ class Worker:
         """Wait for the commit that is under way. Raises StopError."""
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
-            partition, commit = under_way
-            await self._guarded(partition, commit)
+            await self._guarded(*under_way)
 
     async def _tick(self) -> None:
         """Renew leases, measure lag, note which partitions are at the end."""

@@ -21,7 +21,7 @@ from consumer.metrics import Metrics
 from consumer.projection.base import Batch, BatchResult, Gathered, Outcome
 from consumer.projection.engines import open_engine
 from consumer.projection.store import SqlProjectionWriter
-from consumer.projection.tables import bin_entries, counts, event_decisions, events, removed_entries
+from consumer.projection.tables import bin_entries, counts, event_decisions, events
 from consumer.types import NewRecord, Record
 from consumer.worker.interpret import Interpreter
 from consumer.worker.limits import HandlerLimit
@@ -57,8 +57,8 @@ class Troubled(SqlProjectionWriter):
         self._read_ahead = asyncio.Event()
         self._halved = False
 
-    def gather(self, outcomes: Sequence[Outcome]) -> Gathered:
-        gathered = super().gather(outcomes)
+    def gather(self, partition: int, outcomes: Sequence[Outcome]) -> Gathered | None:
+        gathered = super().gather(partition, outcomes)
         self._loop.call_soon_threadsafe(self._read_ahead.set)
         return gathered
 
@@ -83,13 +83,15 @@ class Troubled(SqlProjectionWriter):
 
 
 def content(address: str) -> dict[str, list[Any]]:
-    """All that a rebuild makes. Which record of a batch changed an entry depends on where batches end."""
+    """All that a rebuild makes, but for what depends on where batches end: see docs/design.md, Following."""
     database = open_engine(address, "read")
     with database.engine.connect() as connection:
         rows: dict[str, list[Any]] = {
             table.name: sorted(map(repr, connection.execute(select(*_steady(table))).all()))
-            for table in (bin_entries, events, counts, event_decisions, removed_entries)
+            for table in (bin_entries, events, event_decisions)
         }
+        counted = connection.execute(select(*counts.columns).where(counts.c.rows != 0))
+        rows["counts"] = sorted(map(repr, counted.all()))
         rows["checkpoints"] = list(
             connection.exec_driver_sql("SELECT log_id, next_offset, digest FROM checkpoints").all()
         )
@@ -98,7 +100,9 @@ def content(address: str) -> dict[str, list[Any]]:
 
 
 def _steady(table: Table) -> list[Column[Any]]:
-    return [column for column in table.columns if column.name != "changed_offset"]
+    return [
+        column for column in table.columns if column.name not in {"changed_offset", "sort_key", "attempts"}
+    ]
 
 
 async def mirrored(log: Path, address: str, *, faults: Sequence[str], batch_size: int, end: int) -> Any:
