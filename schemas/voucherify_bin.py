@@ -24,7 +24,7 @@ def _moment(value: object) -> Micros:
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
-class BinEntry(BaseModel):
+class VoucherifyEntry(BaseModel):
     """One entry of Voucherify's bin."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
@@ -54,7 +54,7 @@ class BinPage(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     object: Literal["list"]
-    data: tuple[BinEntry, ...]
+    data: tuple[VoucherifyEntry, ...]
     has_more: bool
     more_starting_after: str | None = None
     """The cursor of the next page: the id of this one's last entry."""

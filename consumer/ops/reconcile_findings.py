@@ -12,7 +12,7 @@ from handlers.changes import Fields
 from schemas.own_events import EntryObserved, EntryVanished
 from schemas.text import is_storable
 from schemas.times import Micros
-from schemas.voucherify_bin import BinEntry
+from schemas.voucherify_bin import VoucherifyEntry
 
 Finding: TypeAlias = Literal[
     "same", "lacking", "real_id", "confirmed", "changed", "back", "purged_here_only", "skipped"
@@ -26,7 +26,7 @@ NEWS: Final[frozenset[Finding]] = frozenset({"lacking", "real_id", "confirmed", 
 """What becomes a record."""
 
 
-def judge(entry: BinEntry, held: Held | None) -> Finding:
+def judge(entry: VoucherifyEntry, held: Held | None) -> Finding:
     """What ``entry`` means, given what the mirror has of its resource."""
     if held is None:
         return "lacking"
@@ -41,17 +41,17 @@ def judge(entry: BinEntry, held: Held | None) -> Finding:
     return "same" if held.state == "in_bin" else "confirmed"
 
 
-def latest(entries: Iterable[BinEntry]) -> dict[Key, BinEntry]:
+def latest(entries: Iterable[VoucherifyEntry]) -> dict[Key, VoucherifyEntry]:
     """Entries by resource; of two of one resource the later in the listing."""
     return {(entry.resource_type, entry.resource_id): entry for entry in entries}
 
 
-def storable(entry: BinEntry) -> bool:
+def storable(entry: VoucherifyEntry) -> bool:
     """Whether the mirror can hold an entry of this resource."""
     return entry.known and is_storable(entry.resource_id)
 
 
-def observed(entry: BinEntry, run: Run, now: Micros) -> NewRecord | None:
+def observed(entry: VoucherifyEntry, run: Run, now: Micros) -> NewRecord | None:
     """The record that says that ``entry`` is in Voucherify's bin; None: its text cannot be stored."""
     created_at, name, parent, user = _fields(entry)
     try:
@@ -95,6 +95,6 @@ def by_type(keys: Iterable[Key]) -> dict[str, list[str]]:
     return found
 
 
-def _fields(entry: BinEntry) -> Fields:
+def _fields(entry: VoucherifyEntry) -> Fields:
     name = entry.resource_name or entry.resource_id
     return Fields(entry.created_at, name, entry.resource_parent_id, entry.deleted_by_user_id)

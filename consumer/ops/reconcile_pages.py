@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from consumer.clock import Clock
 from consumer.voucherify.paging import Page
 from schemas.times import MINUTE, Micros
-from schemas.voucherify_bin import BinEntry
+from schemas.voucherify_bin import VoucherifyEntry
 
 PORTION: Final = 10
 """Pages that are compared and noted together."""
@@ -22,7 +22,7 @@ OVERLAP: Final[Micros] = 10 * MINUTE
 class Group(NamedTuple):
     """A portion."""
 
-    entries: list[BinEntry]
+    entries: list[VoucherifyEntry]
     resume_id: str | None
     last: bool
 
@@ -56,7 +56,7 @@ async def read_ahead(
 async def _groups(
     pages: AsyncIterator[Page], saw_page: Callable[[int], None], clock: Clock, portion: int
 ) -> AsyncIterator[Group]:
-    entries: list[BinEntry] = []
+    entries: list[VoucherifyEntry] = []
     number, began = 0, clock.monotonic()
     async for page in pages:
         entries += page.entries

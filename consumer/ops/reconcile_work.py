@@ -23,7 +23,7 @@ from consumer.voucherify.client import VoucherifyClient
 from consumer.voucherify.paging import MAX_LIMIT
 from schemas.text import MAX_TEXT
 from schemas.times import MINUTE, Micros
-from schemas.voucherify_bin import BinEntry
+from schemas.voucherify_bin import VoucherifyEntry
 
 YOUNG: Final[Micros] = 10 * MINUTE
 """Entries younger than this are never taken for gone: Voucherify's listing may not show them yet."""
@@ -159,7 +159,7 @@ class Work:
         await self._step(run, found, by_type(held) if self._whole else {})
 
     async def _compare(
-        self, entries: Mapping[Key, BinEntry], held: Mapping[Key, Held], found: Counter[str]
+        self, entries: Mapping[Key, VoucherifyEntry], held: Mapping[Key, Held], found: Counter[str]
     ) -> list[NewRecord]:
         records = []
         now = self._tools.clock.now()
@@ -178,7 +178,7 @@ class Work:
             found[finding] += 1
         return records
 
-    async def _held(self, entries: Mapping[Key, BinEntry]) -> Mapping[Key, Held]:
+    async def _held(self, entries: Mapping[Key, VoucherifyEntry]) -> Mapping[Key, Held]:
         wanted = by_type(key for key, entry in entries.items() if storable(entry))
         return await self._retrying(lambda: self._tools.store.held(self._project, wanted))
 

@@ -28,7 +28,7 @@ from consumer.voucherify.paging import (
 from consumer.voucherify.rate import RateLimit
 from consumer.voucherify.retry_policy import BACKGROUND, RetryPolicy, Wait
 from schemas.trash_bin import Order
-from schemas.voucherify_bin import BinEntry, BinPage
+from schemas.voucherify_bin import BinPage, VoucherifyEntry
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """A page of a hundred entries has about 40 KB."""
@@ -146,10 +146,10 @@ class VoucherifyClient:
 
     async def find(
         self, resource_type: str, resource_ids: Iterable[str], *, retries: RetryPolicy | None = None
-    ) -> dict[str, BinEntry]:
+    ) -> dict[str, VoucherifyEntry]:
         """The entries of these resources that are in the bin now, by resource id; of two, the newer."""
         wanted = list(dict.fromkeys(resource_ids))
-        found: dict[str, BinEntry] = {}
+        found: dict[str, VoucherifyEntry] = {}
         for chunk in chunks(wanted):
             asked = frozenset(chunk)
             filters = find_filters(resource_type, chunk)

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from consumer.voucherify.errors import ProtocolError
 from schemas.trash_bin import Order
-from schemas.voucherify_bin import BinEntry, BinPage
+from schemas.voucherify_bin import BinPage, VoucherifyEntry
 
 PATH: Final = "/v1/trash-bin"
 MAX_LIMIT: Final = 100
@@ -27,7 +27,7 @@ _QUERY_BYTES: Final = 4000
 class Page:
     """One page of the bin, checked."""
 
-    entries: tuple[BinEntry, ...]
+    entries: tuple[VoucherifyEntry, ...]
     resume_id: str | None
     """Listing after this id goes on behind this page. None: an empty bin, listed from its start."""
     last: bool

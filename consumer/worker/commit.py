@@ -21,6 +21,22 @@ class UnderWay(NamedTuple):
     commit: asyncio.Task[None]
 
 
+class Portion(NamedTuple):
+    """Consecutive records of a partition, and what they mean."""
+
+    records: Sequence[Record]
+    outcomes: Sequence[Outcome]
+    gathered: Gathered | None = None
+    """See ``Batch.gathered``."""
+
+    def halves(self) -> "tuple[Portion, Portion]":
+        half = len(self.records) // 2
+        return (
+            Portion(self.records[:half], self.outcomes[:half]),
+            Portion(self.records[half:], self.outcomes[half:]),
+        )
+
+
 class Committer:
     """Takes interpreted records into the projection, advancing ``Owned.next_offset`` with every commit."""
 
@@ -37,61 +53,42 @@ class Committer:
         self._metrics = metrics
         self._log = log
 
-    async def commit(
-        self,
-        log_id: str,
-        partition: int,
-        owned: Owned,
-        records: Sequence[Record],
-        outcomes: Sequence[Outcome],
-        gathered: Gathered | None = None,
-    ) -> None:
-        """Commit all of ``records``; refused data is halved until the record is alone, then failed.
+    async def commit(self, log_id: str, partition: int, owned: Owned, portion: Portion) -> None:
+        """Commit all of ``portion``; refused data is halved until the record is alone, then failed.
 
         Raises:
             FencedError, ProjectionUnavailableError: ``owned`` says how far it came.
         """
         try:
-            await self._once(log_id, partition, owned, records, outcomes, gathered)
+            await self._once(log_id, partition, owned, portion)
         except DataRejectedError as error:
-            if len(records) > 1:
-                half = len(records) // 2
-                await self.commit(log_id, partition, owned, records[:half], outcomes[:half])
-                await self.commit(log_id, partition, owned, records[half:], outcomes[half:])
+            if len(portion.records) > 1:
+                for half in portion.halves():
+                    await self.commit(log_id, partition, owned, half)
             else:
-                await self._isolated(log_id, partition, owned, records[0], outcomes[0], error)
+                await self._isolated(log_id, partition, owned, portion, error)
 
     async def _isolated(
-        self,
-        log_id: str,
-        partition: int,
-        owned: Owned,
-        record: Record,
-        outcome: Outcome,
-        error: DataRejectedError,
+        self, log_id: str, partition: int, owned: Owned, portion: Portion, error: DataRejectedError
     ) -> None:
+        (outcome,) = portion.outcomes
         self._log.error(
             "record_isolated",
             partition=partition,
-            offset=record.offset,
+            offset=outcome.offset,
             event_id=outcome.event.event_id,
             reason=str(error),
         )
         try:
-            await self._once(log_id, partition, owned, [record], [rejected(outcome, bare=False)])
+            refused = Portion(portion.records, [rejected(outcome, bare=False)])
+            await self._once(log_id, partition, owned, refused)
         except DataRejectedError:
-            await self._once(log_id, partition, owned, [record], [rejected(outcome, bare=True)])
+            refused = Portion(portion.records, [rejected(outcome, bare=True)])
+            await self._once(log_id, partition, owned, refused)
 
-    async def _once(
-        self,
-        log_id: str,
-        partition: int,
-        owned: Owned,
-        records: Sequence[Record],
-        outcomes: Sequence[Outcome],
-        gathered: Gathered | None = None,
-    ) -> None:
+    async def _once(self, log_id: str, partition: int, owned: Owned, portion: Portion) -> None:
         started = self._clock.monotonic()
+        records, outcomes, gathered = portion
         last = records[-1]
         batch = Batch(
             log_id=log_id,

@@ -24,7 +24,7 @@ from consumer.projection.base import Gathered, Outcome, ProjectionWriter
 from consumer.projection.control_base import WorkerOrders
 from consumer.types import Health, Record
 from consumer.waiting import stopped_within
-from consumer.worker.commit import Committer, UnderWay
+from consumer.worker.commit import Committer, Portion, UnderWay
 from consumer.worker.interpret import Interpreter
 from consumer.worker.limits import HandlerLimit
 from consumer.worker.orders import Orders
@@ -115,9 +115,8 @@ class Worker:
 
     async def health(self) -> Health:
         """Ready while it makes progress, or stands by for another worker."""
-        return self._progress.health(
-            {partition: owned.next_offset for partition, owned in self._owned.items()}
-        )
+        positions = {partition: owned.next_offset for partition, owned in self._owned.items()}
+        return self._progress.health(positions)
 
     async def _until(self, stop: asyncio.Event, action: Callable[[], Awaitable[None]]) -> None:
         """Do ``action``; while the log or the database is away, wait and do it again."""
@@ -253,7 +252,8 @@ class Worker:
         outcomes: Sequence[Outcome],
         gathered: Gathered | None,
     ) -> None:
-        await self._committer.commit(self._reader.log_id, partition, owned, records, outcomes, gathered)
+        portion = Portion(records, outcomes, gathered)
+        await self._committer.commit(self._reader.log_id, partition, owned, portion)
         self._progress.moved()
         self._metrics.batch_seconds.observe(self._clock.monotonic() - started)
 
