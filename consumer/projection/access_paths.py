@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from consumer.projection.engines import Kind
-from consumer.projection.fragments import Sql, one_of
-from consumer.projection.tables import OTHER_PROVISIONAL
+from consumer.projection.fragments import TRUE, Sql, every, one_of
+from consumer.projection.tables import OTHER_PROVISIONAL, ZONE
 from consumer.projection.trigrams import BY_KEY, is_part, matching
 from schemas.text import folded, next_text
 from schemas.trash_bin import Condition, FilterKey
@@ -21,6 +21,7 @@ Index = Literal[
     "bin_entries_entry_id",
     "bin_entries_provisional_id",
     "bin_entries_pkey",
+    "bin_entries_zones",
     "trigrams",
 ]
 
@@ -33,6 +34,8 @@ class AccessPath(NamedTuple):
     ranges: Sql | None = None
     """A table that the condition speaks of: ``k``, because SQLite would take no index for many ranges, and
     PostgreSQL long to plan them; or SQLite's of trigrams."""
+    once: Sql = TRUE
+    """Of several ranges that hold an entry, one alone finds it."""
 
 
 def best_condition(
@@ -60,8 +63,7 @@ def access_paths(condition: Condition, kind: Kind) -> tuple[AccessPath, ...]:
     if is_part(condition):
         table = Sql(BY_KEY[condition.key].name) if kind == "sqlite" else None
         return (AccessPath(matching(condition, kind), "trigrams", table),)
-    values = ("",) if condition.operator == "$is_unknown" else condition.values
-    find = _starts if condition.operator == "$starts_with" else _equals
+    find, values = _finding(condition)
     match condition.key:
         case "resource_name":
             return (find("lower(resource_name)", "bin_entries_folded_name", values, kind),)
@@ -78,23 +80,58 @@ def access_paths(condition: Condition, kind: Kind) -> tuple[AccessPath, ...]:
             )
 
 
+def has_zones(condition: Condition) -> bool:
+    """Whether what it lets through can be found zone by zone."""
+    return condition.key == "resource_name" and not is_part(condition)
+
+
+def path_in_zones(condition: Condition, kind: Kind, zones: Sequence[str] | None = None) -> AccessPath:
+    """Where to look for names: in these zones, or in the ``zone`` of a table that is read along."""
+    find, values = _finding(condition)
+    path = find("resource_name", "bin_entries_zones", values, kind)
+    in_zones = Sql(f"{ZONE} = zone") if zones is None else one_of(ZONE, zones)
+    return path._replace(condition=every((in_zones, path.condition)))
+
+
+def path_of_each(condition: Condition, kind: Kind) -> AccessPath:
+    """Where to look for each of the names ``k.text``."""
+    find, values = _finding(condition)
+    if find is _starts:
+        bounds = "lower(resource_name) >= k.lo AND lower(resource_name) < k.hi"
+        return AccessPath(
+            Sql(bounds), "bin_entries_folded_name", _table_of(_ranges(_apart(values), folded), kind)
+        )
+    table = _table_of(_ranges(dict.fromkeys(values), folded), kind)
+    return AccessPath(Sql("lower(resource_name) = k.lo"), "bin_entries_folded_name", table)
+
+
+def _finding(
+    condition: Condition,
+) -> tuple[Callable[[str, Index, Iterable[str], Kind], AccessPath], Sequence[str]]:
+    values = ("",) if condition.operator == "$is_unknown" else condition.values
+    return _starts if condition.operator == "$starts_with" else _equals, values
+
+
 def _equals(column: str, index: Index, values: Iterable[str], _: Kind) -> AccessPath:
     return AccessPath(one_of(column, tuple(dict.fromkeys(map(_in_index(index), values)))), index)
 
 
 def _starts(column: str, index: Index, values: Iterable[str], kind: Kind) -> AccessPath:
     # Texts that start with another one are those from it to the least text behind all of them.
-    texts = _apart(values)
-    in_index = _in_index(index)
-    ranges = [(in_index(text), next_text(in_index(text)), text) for text in texts]
+    ranges = _ranges(_apart(values), _in_index(index))
     if len(ranges) == 1:
         return AccessPath(Sql(f"{column} >= ? AND {column} < ?", ranges[0][:2]), index)
     shown = "resource_name" if index == "bin_entries_folded_name" else column
     return AccessPath(
-        Sql(f"{column} >= k.lo AND {column} < k.hi AND substr({shown}, 1, length(k.text)) = k.text"),
+        Sql(f"{column} >= k.lo AND {column} < k.hi"),
         index,
         _table_of(ranges, kind),
+        Sql(f"substr({shown}, 1, length(k.text)) = k.text"),
     )
+
+
+def _ranges(texts: Iterable[str], in_index: Callable[[str], str]) -> list[tuple[str, str | None, str]]:
+    return [(in_index(text), next_text(in_index(text)), text) for text in texts]
 
 
 def _table_of(ranges: Sequence[tuple[str, str | None, str]], kind: Kind) -> Sql:

@@ -4,10 +4,16 @@ from typing import Final
 
 from sqlalchemy import Index, func, text
 
-from consumer.projection.tables import LISTED, NOT_LISTED, OTHER_PROVISIONAL, bin_entries
+from consumer.projection.tables import LISTED, NOT_LISTED, OTHER_PROVISIONAL, ZONE, bin_entries
 
 _KEYSET: Final = (bin_entries.c.sort_key, bin_entries.c.resource_type, bin_entries.c.resource_id)
-# In SQLite three indexes hold besides what the listing's filters and order need, so that its rows need not be
+_ZONE: Final = (
+    bin_entries.c.project,
+    text(ZONE),
+    bin_entries.c.resource_type,
+    bin_entries.c.resource_name,
+)
+# In SQLite some indexes hold besides what the listing's filters and order need, so that its rows need not be
 # looked up one by one to be sorted or passed over: far dearer there than in PostgreSQL, where a row of an
 # index also has a greatest size.
 ENTRY_INDEXES: Final = (
@@ -61,14 +67,18 @@ ENTRY_INDEXES: Final = (
         "bin_entries_folded_name",  # a code or name, whether or not the project tells upper from lower case
         bin_entries.c.project,
         func.lower(bin_entries.c.resource_name),
+    ),
+    Index(
+        "bin_entries_zones",  # names that many entries have, in the listing's order
+        *_ZONE,
+        postgresql_where=text(LISTED),
     ).ddl_if(dialect="postgresql"),
     Index(
-        "bin_entries_folded_name",
-        bin_entries.c.project,
-        func.lower(bin_entries.c.resource_name),
-        bin_entries.c.resource_name,
-        *_KEYSET,
-        bin_entries.c.state,
+        "bin_entries_zones",
+        *_ZONE,
+        bin_entries.c.sort_key,
+        bin_entries.c.resource_id,
+        sqlite_where=text(LISTED),
     ).ddl_if(dialect="sqlite"),
     Index(
         "bin_entries_resource_parent_id",

@@ -3,13 +3,21 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from consumer.projection.access_paths import AccessPath, Index, access_paths, best_condition
+from consumer.projection.access_paths import (
+    AccessPath,
+    Index,
+    access_paths,
+    best_condition,
+    path_in_zones,
+    path_of_each,
+)
 from consumer.projection.engines import Kind
 from consumer.projection.filters import all_hold
 from consumer.projection.fragments import TRUE, Sql, every, joined, put_together
 from consumer.projection.rows import ENTRY_COLUMNS
-from consumer.projection.tables import LISTED
+from consumer.projection.tables import LISTED, ZONE, ZONE_LENGTH
 from schemas.events import ResourceType
+from schemas.text import next_text
 from schemas.trash_bin import Condition, FilterKey
 
 ENTRY_NAMES: Final = ENTRY_COLUMNS[:-2]
@@ -33,21 +41,29 @@ class Pages:
         *,
         backwards: bool,
         after: Keyset | None,
-        end: str | None = None,
+        start: Sql | None = None,
     ) -> None:
         self._project = project
         self._kind = kind
         self._rows = rows
         self._backwards = backwards
         self._after = after
-        self._end = end
+        self._start = start
         self._direction, self._behind = ("DESC", "<") if backwards else ("ASC", ">")
 
     def beyond(self, end: str) -> "Pages":
         """The same behind all entries with this sort key."""
-        return Pages(
-            self._project, self._kind, self._rows, backwards=self._backwards, after=self._after, end=end
-        )
+        return self._from(Sql(f"sort_key {self._behind} ?", (end,)))
+
+    def entering(self, zone: str) -> "Pages":
+        """The same without the zones before this one."""
+        place = self._place()
+        if not self._backwards:
+            inside = place is not None and place >= zone
+            return self if inside else self._from(Sql("sort_key >= ?", (zone,)))
+        end = next_text(zone)
+        inside = end is None or (place is not None and place < end)
+        return self if inside else self._from(Sql("sort_key < ?", (end,)))
 
     def end(self, name: ResourceType, number: int, *, until: str | None) -> Sql:
         """The sort key of the entry of a type that stands behind ``number`` others, if there is one."""
@@ -81,29 +97,81 @@ class Pages:
         holds = all_hold(conditions, self._kind)
         if best is None:
             return [self.in_order(types, holds)]
+        return self.by_index(types, best, holds)
+
+    def frequent(self, named: Condition, number: int) -> Sql:
+        """Which of the condition's names the index finds for more than so many entries."""
+        path = path_of_each(named, self._kind)
+        return put_together(
+            "SELECT k.text FROM {} WHERE "  # noqa: S608 - only our own names
+            f"(SELECT 1 FROM {{}} WHERE {{}} LIMIT 1 OFFSET {number}) IS NOT NULL",
+            path.ranges or TRUE,
+            self._table(path.by),
+            every((Sql("project = ?", (self._project,)), path.condition)),
+        )
+
+    def by_index(self, types: Sequence[ResourceType], best: Condition, holds: Sql) -> list[Sql]:
+        """What holds the first entries for which ``holds`` is true, by the index that finds ``best``."""
         return [self._by_path(path, types, holds) for path in access_paths(best, self._kind)]
+
+    def zones(self, types: Sequence[ResourceType], named: Condition, holds: Sql, most: int) -> Sql:
+        """The zone of each of the first entries, ``most`` of them; the zones are in order."""
+        path = path_in_zones(named, self._kind)
+        condition = self._condition(path, types, holds)
+        # Zone by zone, and no further than needed.
+        if self._kind == "sqlite":
+            inside = put_together("{} WHERE {}", self._joined(path), condition)
+        else:
+            found = self._found(path, condition)
+            inside = put_together("LATERAL (SELECT 1 FROM {} OFFSET 0) AS some_there", found)
+        place = self._place()
+        first = TRUE if place is None else Sql(f"{ZONE} {self._behind}= ?", (place[:ZONE_LENGTH],))
+        return put_together(
+            "WITH RECURSIVE zones(zone) AS (SELECT * FROM ({}) AS first_one "  # noqa: S608 - only our own names
+            "UNION ALL SELECT ({}) FROM zones WHERE zones.zone IS NOT NULL) "
+            f"SELECT zone FROM zones CROSS JOIN {{}} LIMIT {most}",
+            self._zone(first),
+            self._zone(Sql(f"{ZONE} {self._behind} zones.zone")),
+            inside,
+        )
+
+    def in_zones(
+        self, zones: Sequence[str], types: Sequence[ResourceType], named: Condition, holds: Sql
+    ) -> Sql:
+        """The first entries in these zones."""
+        return self._by_path(path_in_zones(named, self._kind, zones), types, holds)
+
+    def _zone(self, condition: Sql) -> Sql:
+        return put_together(
+            f"SELECT {ZONE} FROM {{}} WHERE {{}} ORDER BY {ZONE} {self._direction} LIMIT 1",  # noqa: S608 - only our own names
+            self._table("bin_entries_zones"),
+            every((Sql(f"project = ? AND {LISTED}", (self._project,)), condition)),
+        )
 
     def _by_path(self, path: AccessPath, types: Sequence[ResourceType], holds: Sql) -> Sql:
         if path.by == "bin_entries_listed" and path.ranges is None:
             return self.in_order(types, every((path.condition, holds)))
-        by_type = path.by in {"bin_entries_pkey", "bin_entries_listed"}
-        condition = every(
-            (
-                Sql("project = ?", (self._project,)),
-                Sql(f"{'resource_type' if by_type else _ANY_TYPE} IN ({_texts(types)})"),
-                path.condition,
-                holds,
-                Sql(LISTED),
-                *self._following(None),
-            )
-        )
         return put_together(
             f"SELECT {_OUTER} FROM (SELECT {_KEY} FROM {{}} "  # noqa: S608 - only our own names
             f"ORDER BY {self._order(*KEY_NAMES)} LIMIT {self._rows}) AS firsts CROSS JOIN bin_entries AS e "
             "WHERE e.project = {} AND e.resource_type = firsts.resource_type "
             "AND e.resource_id = firsts.resource_id",
-            self._found(path, condition),
+            self._found(path, self._condition(path, types, holds)),
             Sql("?", (self._project,)),
+        )
+
+    def _condition(self, path: AccessPath, types: Sequence[ResourceType], holds: Sql) -> Sql:
+        by_type = path.by in {"bin_entries_pkey", "bin_entries_listed", "bin_entries_zones"}
+        return every(
+            (
+                Sql("project = ?", (self._project,)),
+                Sql(f"{'resource_type' if by_type else _ANY_TYPE} IN ({_texts(types)})"),
+                path.condition,
+                path.once,
+                holds,
+                Sql(LISTED),
+                *self._following(None),
+            )
         )
 
     def _found(self, path: AccessPath, condition: Sql) -> Sql:
@@ -155,8 +223,8 @@ class Pages:
 
     def _following(self, name: ResourceType | None) -> Iterator[Sql]:
         """What comes behind the place, of one type or of any."""
-        if self._end is not None:
-            yield Sql(f"sort_key {self._behind} ?", (self._end,))
+        if self._start is not None:
+            yield self._start
         elif self._after is not None:
             sort_key, resource_type, resource_id = self._after
             if name is None:
@@ -166,6 +234,17 @@ class Pages:
             else:
                 also = "=" if (name > resource_type) != self._backwards else ""
                 yield Sql(f"sort_key {self._behind}{also} ?", (sort_key,))
+
+    def _place(self) -> str | None:
+        """What follows has this sort key, or one behind it; None: any."""
+        if self._start is not None:
+            return str(self._start.values[0])
+        return None if self._after is None else self._after[0]
+
+    def _from(self, start: Sql) -> "Pages":
+        return Pages(
+            self._project, self._kind, self._rows, backwards=self._backwards, after=self._after, start=start
+        )
 
     def _up_to(self, until: str | None) -> Sql:
         return TRUE if until is None else Sql(f"sort_key {'>=' if self._backwards else '<='} ?", (until,))

@@ -28,6 +28,11 @@ TEXT: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 LISTED: Final = "state IN ('deleted', 'in_bin')"
 """Literal, as are the other conditions of partial indexes: a query's planner matches them word by word."""
 NOT_LISTED: Final = "state NOT IN ('deleted', 'in_bin')"
+ZONE_LENGTH: Final = 8
+ZONE: Final = f"substr(sort_key, 1, {ZONE_LENGTH})"
+"""What entries that follow each other in the listing's order have in common: ``tbe_`` and four digits of
+time, which are 18 hours and 38 minutes. A year of deletions has 470 zones: few enough to look into each, and
+small enough to read one."""
 OTHER_PROVISIONAL: Final = "provisional_id <> sort_key"
 TROUBLED: Final = "status IN ('failed', 'discarded')"
 SIGHTING: Final = "type IN ('voucher.created', 'voucher.updated') AND status IN ('applied', 'ignored')"

@@ -5,6 +5,7 @@ from sqlalchemy import Select
 
 from consumer.projection.base import EventQuery
 from consumer.projection.engines import open_engine
+from consumer.projection.filters import all_hold
 from consumer.projection.fragments import Sql
 from consumer.projection.pages import Pages
 from consumer.projection.statements import (
@@ -15,6 +16,7 @@ from consumer.projection.statements import (
     page_of_events,
 )
 from consumer.projection.store import SqlProjectionWriter
+from schemas.events import RESOURCE_TYPES
 from schemas.trash_bin import BinQuery, Condition, Order
 from tests.projection_kit import MOMENT, Feed, Said
 
@@ -107,6 +109,35 @@ async def test_rare_matches_are_found_by_index(
     found = "\n".join(plans).replace("sqlite_autoindex_bin_entries_1", "bin_entries_pkey")
     assert "Seq Scan" not in found, found
     assert all(index in found for index in indexes), found
+
+
+@pytest.mark.usefixtures("thousands")
+@pytest.mark.parametrize("order", ["id", "-id"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        Condition("resource_name", "$starts_with", ("N1",)),
+        Condition("resource_name", "$starts_with", ("N1", "N2")),
+        Condition("resource_name", "$in", ("N1", "N2")),
+    ],
+    ids=str,
+)
+async def test_frequent_names_are_found_zone_by_zone(address: str, named: Condition, order: Order) -> None:
+    """What many entries may match is looked for in one zone of the listing after the other."""
+    kind = open_engine(address, "read").kind
+    pages = Pages("p", kind, AT_ONCE, backwards=order == "-id", after=None)
+    holds = all_hold((named,), kind)
+    statements = (
+        pages.zones(RESOURCE_TYPES, named, holds, 100),
+        pages.in_zones(["tbe_0001", "tbe_0002"], RESOURCE_TYPES, named, holds),
+    )
+    for statement in statements:
+        found = plan(address, statement)
+        assert "bin_entries_zones" in found, found
+        assert "Seq Scan" not in found, found
+    found = plan(address, pages.frequent(named, 50))
+    assert "bin_entries_folded_name" in found, found
+    assert "Seq Scan" not in found, found
 
 
 @pytest.mark.usefixtures("thousands")

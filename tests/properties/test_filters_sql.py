@@ -7,8 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumer.projection.access_paths import best_condition, has_zones
 from consumer.projection.engines import Kind
 from consumer.projection.filters import condition_of
+from consumer.projection.fragments import TRUE
 from consumer.projection.pages import Pages
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
@@ -99,6 +101,13 @@ def test_no_value_stands_in_a_statement(
         pages = Pages(mark, kind, 10, backwards=order == "-id", after=(mark, mark, mark))
         statements = [pages.in_order(RESOURCE_TYPES, condition_of(wanted, kind), until=mark)]
         for _, conditions in marked:
+            for named in filter(has_zones, conditions):
+                if best_condition((named,)) is not None:
+                    statements += [
+                        pages.frequent(named, 3),
+                        pages.zones(RESOURCE_TYPES, named, TRUE, 3),
+                        pages.entering(mark).in_zones([mark], RESOURCE_TYPES, named, TRUE),
+                    ]
             statements += pages.beyond(mark).of_group(RESOURCE_TYPES, conditions, indexed)
             statements += pages.of_group(RESOURCE_TYPES, conditions, indexed)
         for statement in statements:
