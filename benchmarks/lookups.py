@@ -12,6 +12,7 @@ that one also a code that was updated 50,000 times, and the numbers of a month's
 import argparse
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -93,7 +94,9 @@ def fill(address: str, kind: str, entries: int) -> None:
         # As autovacuum would do before long, in the middle of the measurement.
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
+            connection.execute(text("CHECKPOINT"))
     database.engine.dispose()
+    os.sync()  # what was written now is not written during the measurement
 
 
 def _requests(entries: int) -> list[Signed]:

@@ -1,15 +1,15 @@
 """What changed since, on SQLite and PostgreSQL. See ``changes_base`` for the contract."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, literal, select
 
-from consumer.errors import CursorExpiredError
+from consumer.errors import CursorExpiredError, ProjectionUnavailableError
 from consumer.projection.base import CONSUMER, GENERATION
 from consumer.projection.changes_base import BEGINNING, ChangedEntry, ChangesPage, Cursor
 from consumer.projection.generations import generation_id
@@ -23,6 +23,8 @@ from handlers.changes import ResourceKey
 _OFFSETS: Final = 50_000
 """How far a page of one project looks, over all partitions: others' changes in between are passed over."""
 _LEAST_OFFSETS: Final = 1_000
+_PATIENCE: Final = 20.0
+"""Seconds for a turn; the pool gives the reading itself as many."""
 
 _entry = bin_entries.c
 _removed = removed_entries.c
@@ -53,21 +55,42 @@ class SqlChanges:
         consumer: str = CONSUMER,
         generation: int = GENERATION,
         at_once: int | None = None,
+        patience: float = _PATIENCE,
     ) -> None:
-        """``at_once``: so many of the pool's threads may read changes; None: all of them."""
-        self._turn: AbstractAsyncContextManager[object] = (
-            nullcontext() if at_once is None else asyncio.Semaphore(at_once)
-        )
+        """``at_once``: so many of the pool's threads may read changes; None: all of them.
+
+        ``patience``: seconds that a reading waits for its turn, while others read.
+        """
+        self._turns = None if at_once is None else asyncio.Semaphore(at_once)
+        self._patience = patience
         self._pool = pool
         self._consumer = consumer
         self._generation = generation
 
     async def changes(self, project: str | None, after: Cursor | None, limit: int) -> ChangesPage:
-        async with self._turn:
+        async with self._turn():
             return await self._pool.read(partial(self._page, project, after or BEGINNING, limit))
 
     async def now(self) -> Cursor:
         return await self._pool.read(self._now)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._turns is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
+        except TimeoutError:
+            # Whoever reads gives up in time; with many who wait, that is no bound for the last one.
+            raise ProjectionUnavailableError(
+                "too many others read changes, or the database is slow"
+            ) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     # On the threads
 

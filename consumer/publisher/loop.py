@@ -23,7 +23,7 @@ from consumer.projection.changes_base import Changes, Cursor
 from consumer.projection.held_lease import HeldLease, keeping
 from consumer.projection.publisher_base import Published, PublisherStore
 from consumer.publisher.progress import Progress
-from consumer.publisher.records import records_of
+from consumer.publisher.records import records_in_turns
 from consumer.publisher.whole import caught_up, publish_whole
 from consumer.waiting import backoff, stopped_within
 
@@ -179,7 +179,7 @@ class Publisher:
         while not stop.is_set():
             held.check()
             page = await self._changes.changes(None, cursor, _PAGE)
-            await self._publish(records_of(page.changes))
+            await self._publish(await records_in_turns(page.changes))
             self._progress.does("publishing")
             cursor = page.cursor
             if page.caught_up:

@@ -15,7 +15,7 @@ from consumer.eventlog.key_file import KeyFile
 from consumer.projection.changes_base import ChangedEntry, Changes, Cursor
 from consumer.projection.held_lease import HeldLease
 from consumer.projection.publisher_base import PublisherStore
-from consumer.publisher.records import is_listed, key_of, records_of, tombstone_of
+from consumer.publisher.records import is_listed, key_of, records_in_turns, tombstone_of
 
 _PAGE: Final = 2_000
 _LOOK_SECONDS: Final = 0.5
@@ -70,7 +70,7 @@ async def publish_whole(
             page = await changes.changes(None, cursor, _PAGE)
             in_topic = await keys.take([key_of(change) for change in page.changes])
             told = [change for change in page.changes if _matters(change, in_topic, began)]
-            await publish(records_of(told))
+            await publish(await records_in_turns(told))
             entries += sum(map(is_listed, told))
             cursor, more = page.cursor, not page.caught_up
         while not stop.is_set() and (rest := await keys.rest(_PAGE)):

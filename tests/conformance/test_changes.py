@@ -1,13 +1,14 @@
 """The contract of "what changed since", on SQLite and PostgreSQL."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import delete, text
 
-from consumer.errors import CursorExpiredError
+from consumer.errors import CursorExpiredError, ProjectionUnavailableError
 from consumer.projection.changes import SqlChanges
 from consumer.projection.changes_base import BEGINNING, ChangedEntry
 from consumer.projection.control_tables import generations
@@ -199,4 +200,23 @@ async def test_who_catches_up_leaves_threads_to_others(address: str, store: SqlP
     assert await pool.read(lambda connection: connection.scalar(text("SELECT 1"))) == 1
     assert sum(task.done() for task in reading) < len(reading) / 2
     assert all(len(page.changes) == 50 for page in await asyncio.gather(*reading))
+    await pool.stop()
+
+
+async def test_who_waits_for_a_turn_gives_up(address: str, store: SqlProjectionWriter) -> None:
+    """While a database does not answer, followers that wait for others to be served are told so in time."""
+    pool, frozen = ReadPool(address, readers=1), threading.Event()
+    await pool.start()
+    changes = SqlChanges(pool, at_once=1, patience=0.05)
+    await (await Feed.of(store)).push(Said())
+    thread = asyncio.create_task(pool.read(lambda _: frozen.wait(30)))
+    await asyncio.sleep(0)  # so that it has the thread
+    first = asyncio.create_task(changes.changes("p", None, 1))
+    others = [asyncio.create_task(changes.changes("p", None, 1)) for _ in range(3)]
+    refused = await asyncio.gather(*others, return_exceptions=True)
+    assert {type(each) for each in refused} == {ProjectionUnavailableError}
+    frozen.set()
+    assert len((await first).changes) == 1
+    await thread
+    assert len((await changes.changes("p", None, 1)).changes) == 1
     await pool.stop()
