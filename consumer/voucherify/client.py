@@ -132,7 +132,7 @@ class VoucherifyClient:
             more = await self._one(behind_all(id_read), retries=replace(self._retries, attempts=2))
         except (RequestRefusedError, NotFoundError, ServerFailedError):
             return  # it goes on only behind entries that it has, so nothing can be learnt
-        if not _some(more) or more.data[:1] == (await self._one(None)).data[:1]:
+        if not _some(more) or (more.data and more.data[:1] == (await self._one(None)).data[:1]):
             return
         newest = (await self._one(None, order="-id")).data[:1]
         last = newest[0].id if newest else id_read
