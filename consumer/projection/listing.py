@@ -28,6 +28,8 @@ _NEARER: Final = 10
 """A part of them is read first: mostly that is enough."""
 _FEW: Final = 200
 """This part of them may have a name that is looked up, and be sorted."""
+_MANY_NAMES: Final = 50
+"""More of them, given in full, are all taken for rare: to count them is as dear as to look them up."""
 _DENSE: Final = 100
 """This part of them may lie in a zone that is read without looking at their order."""
 _BY_NUMBER: Final[Sequence[ResourceType]] = ("voucher", "sku", "product", "campaign")
@@ -101,7 +103,9 @@ class Listing:
 
     def _named(self, pages: Pages, group: Group, best: Condition) -> list[Any]:
         """Names that few entries have are looked up and sorted, others found zone by zone."""
-        often = {text for (text,) in self._all(pages.frequent(best, self._in_order // _FEW))}
+        often: set[str] = set()
+        if not (is_exact(best) and len(best.values) > _MANY_NAMES):
+            often = {text for (text,) in self._all(pages.frequent(best, self._in_order // _FEW))}
         found: list[Any] = []
         if often:
             found += self._zone_by_zone(pages, group, _of(best, often))
