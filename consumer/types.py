@@ -1,4 +1,4 @@
-"""Values that cross the service's own boundaries: records of the log and their positions."""
+"""Values that all layers share: records and positions, projects and permissions, health."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field

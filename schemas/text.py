@@ -1,6 +1,7 @@
 """Bounds of text: what every database stores and every index holds."""
 
 import sys
+from string import ascii_lowercase, ascii_uppercase
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
@@ -30,7 +31,7 @@ def is_storable(text: str) -> bool:
     return True
 
 
-_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def folded(text: str) -> str:

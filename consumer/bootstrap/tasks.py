@@ -10,7 +10,7 @@ _CANCEL_SECONDS: Final = 2.0
 
 
 class Tasks:
-    """The process's tasks. ``failed`` tells, once ``stop`` is set by it, whether one ended on its own."""
+    """The process's tasks. One that ends on its own sets ``stop``, and ``failure`` names it."""
 
     def __init__(self, stop: asyncio.Event, log: Logger) -> None:
         self._stop = stop

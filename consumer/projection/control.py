@@ -160,7 +160,7 @@ class SqlWorkerControl:
                 func.count(), func.count(table.caught_up_at), DatabaseNow() - func.min(table.caught_up_at)
             ).where(table.consumer == self._consumer, table.generation == newest.scalar_subquery())
         ).one()
-        return ago / 1_000_000 if known and known == seen else None
+        return ago / SECOND if known and known == seen else None
 
 
 def _audit_line(row: Sequence[object]) -> AuditLine:

@@ -6,6 +6,8 @@ from sqlalchemy import BigInteger, ColumnElement, and_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from schemas.times import SECOND
+
 
 class DatabaseNow(FunctionElement[int]):
     """Microseconds since the Unix epoch when the statement runs (SQLite: to the millisecond)."""
@@ -31,4 +33,4 @@ LONGEST_LEASE: Final = 120
 
 def holds(until: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether a lease until then holds now."""
-    return and_(until >= DatabaseNow(), until <= DatabaseNow() + LONGEST_LEASE * 1_000_000)
+    return and_(until >= DatabaseNow(), until <= DatabaseNow() + LONGEST_LEASE * SECOND)

@@ -67,7 +67,6 @@ class Progress:
         self._trouble = None
         self._complete_at = self._clock.monotonic()
         self._metrics.entries_topic_complete.set(self._clock.now() / SECOND)
-        self._trouble = None
 
     def failed(self, error: TransientError | FencedError) -> None:
         """It may work later."""
