@@ -132,6 +132,31 @@ async def test_upper_and_lower_case(address: str, lookups: SqlLookups) -> None:
     assert [ids(known) for known in found] == [["v_1"], [], both, [], both]
 
 
+async def test_letters_that_change_with_their_case(address: str, lookups: SqlLookups) -> None:
+    """Where one letter becomes two, another, or depends on its place, both databases leave it as it is."""
+    codes = [
+        "STRAßE",
+        "straße",
+        "STRASSE",
+        "İX",
+        "ix",
+        "i\u0307x",
+        "ﬁN",
+        "ﬁn",
+        "FIN",
+        "\u03a3A\u03a3",
+        "\u03c3A\u03c2",
+        "\u03c3a\u03c3",
+    ]
+    codes += ["\u212aEL", "\u212ael", "KEL", "ǅA", "ǆa", "x" * 300, "X" * 300, "É" * 300, "é" * 300]
+    await tell(address, [deleted(f"v_{n}", code, n) for n, code in enumerate(codes)])
+    found = await lookups.look_up("p", [CodeAsk(code, case_sensitive=False) for code in codes])
+    lower = [code.encode().lower() for code in codes]  # of bytes, A to Z alone
+    assert [set(ids(known)) for known in found] == [
+        {f"v_{n}" for n, other in enumerate(lower) if other == code} for code in lower
+    ]
+
+
 @pytest.mark.parametrize("code", ["", "\0", "A\0", "\ud800", "x" * 513, "%", "_", "A_", "' OR 1=1 --", "{}"])
 async def test_any_text(address: str, lookups: SqlLookups, code: str) -> None:
     """No text breaks a query or means more than itself, nor does it break those asked beside it."""
