@@ -48,13 +48,13 @@ class Told:
         self.seen = max((at for kind, at in mine if kind == "seen"), default=None)
         purged = [(at, kind) for kind, at in mine if kind == "purged"]
         others = [(at, kind) for kind, at in mine if kind not in {"purged", "seen"}]
-        self.last, self.state = max(purged or others, default=(None, None))
+        self.last, self.state = max(purged or others, default=(0, ""))
         self.died = 100 * (voucher + 1) if kinds & {"deleted", "observed"} else self.last
 
     @property
     def verdict(self) -> str:
         names = {"deleted": "deleted", "observed": "dead"}
-        return names.get(self.state or "", "reusable") if self.state else "unknown"
+        return names.get(self.state, "reusable") if self.state else "unknown"
 
 
 def verdict(bearers: list[Told]) -> str:
@@ -64,7 +64,7 @@ def verdict(bearers: list[Told]) -> str:
         return newest.verdict
     for other in before:
         if other.state:
-            over = other.verdict == "reusable" or (newest.seen or 0) > (other.last or 0)
+            over = other.verdict == "reusable" or (newest.seen or 0) > other.last
             return "reused" if over else other.verdict
     return "unknown"
 
