@@ -13,7 +13,7 @@ from consumer.projection.freshness_base import Freshness
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.tables import checkpoints, events
 from schemas.text import is_storable
-from schemas.times import Micros
+from schemas.times import SECOND, Micros
 
 _AT_ONCE: Final = 500
 """Event ids in one statement."""
@@ -42,7 +42,10 @@ class SqlFreshnessReader:
             .select_from(checkpoints)
             .where(table.consumer == self._consumer, table.generation == self._generation)
         ).one()
-        return (max(0, now - least), least) if known and known == seen else (None, None)
+        if not known or known != seen:
+            return None, None
+        # A moment yet to come was noted before the clock was set back: how long ago, nobody can tell.
+        return (max(0, now - least) if now - least >= -SECOND else None), least
 
 
 def _present(connection: Connection, asked: frozenset[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,8 @@ class Freshness(NamedTuple):
     """At one moment."""
 
     age: Micros | None
-    """Since all was applied that the log then held, the least over its partitions; None: never yet."""
+    """Since all was applied that the log then held, the least over its partitions; None: never yet, or not
+    known, because the database's clock was set back since."""
     seen: Micros | None
     """The moment, by the database's clock, that ``age`` counts from: the same while nothing new is known."""
     present: frozenset[tuple[str, str]]

@@ -178,11 +178,11 @@ class Freshness:
             return
         self._failure, self._looked = None, True
         whole_at = None if found.age is None else before - found.age / SECOND
-        if whole_at is not None and self._whole_at is not None and found.seen == self._seen:
+        if self._whole_at is not None and found.seen == self._seen:
             # Nothing new is known: should the database's clock be set back, nothing gets younger.
-            whole_at = min(whole_at, self._whole_at)
+            whole_at = self._whole_at if whole_at is None else min(whole_at, self._whole_at)
         self._whole_at, self._seen = whole_at, found.seen
-        self._metrics.projection_age.set(float("inf") if found.age is None else found.age / SECOND)
+        self._metrics.projection_age.set(float("inf") if whole_at is None else before - whole_at)
         satisfied = [
             *(waiting for waiting, key in self._events.items() if key in found.present),
             *(waiting for waiting, asked in self._ages.items() if self._is_within(*asked)),

@@ -118,6 +118,16 @@ async def test_a_clock_that_is_set_back_makes_nothing_younger() -> None:
     output.close()
 
 
+async def test_a_clock_that_was_set_back_before_the_start(hurried: Mirror) -> None:
+    """What was noted at a moment that has yet to come has no age: the answer is not taken for a fresh one."""
+    await hurried.caught_up(ago=-3600)
+    asked = await hurried.web.get(PATH, **CREDENTIALS, **{"Binmirror-Max-Age": "30"})
+    assert (asked.status_code, asked.headers["binmirror-age"]) == (503, "never")
+    await hurried.caught_up()
+    asked = await hurried.web.get(PATH, **CREDENTIALS, **{"Binmirror-Max-Age": "30"})
+    assert asked.status_code == 200
+
+
 async def test_waits_for_an_event(patient: Mirror) -> None:
     """The answer comes once the event is there, and shows what it did."""
     headers = {**CREDENTIALS, "Binmirror-Min-Event": "e1"}
