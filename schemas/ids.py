@@ -54,6 +54,6 @@ def provisional_entry_id(
     clamped = max(min(moment, received_at), BIN_EPOCH)
     milliseconds = min((clamped - BIN_EPOCH) // 1000, _MAX_MILLISECONDS)
     name = f"{project}/{resource_type}/{resource_id}".encode("utf-8", "backslashreplace")
-    digest = hashlib.sha256(name).digest()
-    number = (milliseconds << 30) | (int.from_bytes(digest[:4], "big") & 0x3FFF_FFFF)
-    return f"{ENTRY_PREFIX}{number:018x}{digest[4:8].hex()}"
+    digest = hashlib.sha256(name).hexdigest()
+    number = (milliseconds << 30) | (int(digest[:8], 16) & 0x3FFF_FFFF)
+    return f"{ENTRY_PREFIX}{number:018x}{digest[8:16]}"

@@ -43,19 +43,13 @@ def unpack_headers(blob: bytes) -> Headers:
         return ()
     try:
         count, size = _HEAD.unpack_from(blob)
-        at = _HEAD.size + size
-        names = _unpack_names(blob[_HEAD.size : at])
-        lengths = struct.unpack_from(f"<{count}I", blob, at)
+        at = _HEAD.size + size + 4 * count
+        names, values = _unpack_beginning(blob[:at])
+        if len(blob) != at + values.size:
+            raise ValueError("the headers of a stored record are damaged")
+        return tuple(zip(names, values.unpack_from(blob, at), strict=True))
     except (struct.error, UnicodeDecodeError) as error:
         raise ValueError("the headers of a stored record are damaged") from error
-    at += 4 * count
-    values = []
-    for length in lengths:
-        values.append(blob[at : at + length])
-        at += length
-    if at != len(blob) or len(names) != count:
-        raise ValueError("the headers of a stored record are damaged")
-    return tuple(zip(names, values, strict=True))
 
 
 @lru_cache(maxsize=256)
@@ -72,15 +66,21 @@ def _pack_names(names: tuple[str, ...]) -> tuple[bytes, struct.Struct]:
 
 
 @lru_cache(maxsize=256)
-def _unpack_names(section: bytes) -> tuple[str, ...]:
+def _unpack_beginning(blob: bytes) -> tuple[tuple[str, ...], struct.Struct]:
+    """The names that stand before the values, and how these are unpacked: of ids their lengths recur."""
+    count, size = _HEAD.unpack_from(blob)
+    end = _HEAD.size + size
+    lengths = struct.unpack_from(f"<{count}I", blob, end)
     names = []
-    at = 0
-    while at < len(section):
-        (length,) = _NAME.unpack_from(section, at)
+    at = _HEAD.size
+    while at < end:
+        (length,) = _NAME.unpack_from(blob, at)
         at += _NAME.size
-        names.append(section[at : at + length].decode())
+        names.append(blob[at : at + length].decode())
         at += length
-    return tuple(names)
+    if len(names) != count or at != end:
+        raise ValueError("the headers of a stored record are damaged")
+    return tuple(names), struct.Struct("<" + "".join(f"{length}s" for length in lengths))
 
 
 def pack_rows(rows: Iterable[tuple[Sequence[object], Sequence[bytes]]]) -> tuple[bytes, str]:
