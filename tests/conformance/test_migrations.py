@@ -17,6 +17,7 @@ from consumer.projection.migrate import EMPTY, _config, latest_version, migrate,
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.read_pool import ReadPool
 from consumer.projection.schema import metadata
+from schemas.trash_bin import BinQuery, Condition, Filters
 from tests.lookup_kit import at, seen, tell
 from tests.projection_kit import Feed, Said, writer
 
@@ -62,6 +63,12 @@ def test_migrated_is_fresh(unmigrated: str) -> None:
 async def test_a_projection_of_an_earlier_version(address: str) -> None:
     """With what it holds it is brought to the very schema, from each version back to that before lookups."""
     await tell(address, [seen("v_1", "SUMMER", n) for n in range(20)])
+    store = writer(address)
+    await store.start()
+    feed = await Feed.of(store, partition=1)
+    await feed.push(*(Said(f"e{n}", "deleted", f"v{n}", f"N{n}", n, n) for n in range(30)))
+    await store.stop()
+    named = Filters("and", (("resource_name", (Condition("resource_name", "$starts_with", ("N2",)),)),))
     with connected(address) as connection:
         fresh = catalog(connection)
     for version in ("0008", "0004"):
@@ -77,6 +84,9 @@ async def test_a_projection_of_an_earlier_version(address: str) -> None:
         await pool.start()
         (known,) = await SqlLookups(pool).look_up("p", [CodeAsk("SUMMER")])
         assert [bearer.seen.at for bearer in known.bearers if bearer.seen] == [at(19)]
+        listing = SqlProjectionReader(pool, read_in_order=1)
+        found = (await listing.list_bin("p", BinQuery(limit=100, filters=named))).entries
+        assert {entry.key.resource_id for entry in found} == {"v2", *(f"v{n}" for n in range(20, 30))}
         await pool.stop()
 
 
