@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from consumer.clock import Clock
 from consumer.errors import FencedError, LogUnavailableError, StopError, TopicEmptiedError
 from consumer.eventlog.entries_base import HeldKey, OpenedTopic, TopicRecord
+from consumer.eventlog.kafka.abandon import ABANDON_SECONDS
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.entries_admin import EntriesTopicAdmin
 from consumer.eventlog.kafka.membership import RawRecord
@@ -18,7 +19,7 @@ from consumer.eventlog.kafka.probe import has_topic
 from consumer.eventlog.kafka.session import partition_for
 from consumer.eventlog.kafka.settled import Settled
 from consumer.eventlog.kafka.topic import no_such_topic
-from consumer.eventlog.kafka.transactions import ABANDON_SECONDS, FENCED, TransactionalProducer
+from consumer.eventlog.kafka.transactions import FENCED, TransactionalProducer
 from schemas.records import CE_SOURCE, OWN_SOURCE
 
 _T = TypeVar("_T")

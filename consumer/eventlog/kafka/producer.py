@@ -8,6 +8,7 @@ import structlog
 from consumer.clock import Clock
 from consumer.errors import LogUnavailableError, RecordRefusedError
 from consumer.eventlog.base import Appended
+from consumer.eventlog.kafka.abandon import ABANDON_SECONDS
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.lane import Lane
 from consumer.eventlog.kafka.session import BATCH_OVERHEAD, Session, partition_for, record_bytes
@@ -19,7 +20,6 @@ from consumer.waiting import backoff
 _CONNECT_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
-_STOP_SECONDS: Final = 2.0
 _WATCH_SECONDS: Final = 5.0
 _STUCK_SECONDS: Final = 30.0
 """A partition without answer for so long gets a new producer."""
@@ -127,7 +127,7 @@ class KafkaProducer:
             self._keeper = None
         self._retire()
         if self._retiring:
-            _, unfinished = await asyncio.wait(self._retiring, timeout=_STOP_SECONDS)
+            _, unfinished = await asyncio.wait(self._retiring, timeout=ABANDON_SECONDS)
             for task in unfinished:
                 task.cancel()
 

@@ -1,4 +1,4 @@
-"""One connected aiokafka producer, and how to get rid of it.
+"""One connected aiokafka producer.
 
 An idempotent producer of aiokafka never gives up: with the broker frozen, a send and then ``stop()`` wait
 for ever. So nothing here waits for either without a deadline, and a producer that failed is abandoned.
@@ -11,10 +11,11 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, ProducerClosed, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import RecordMetadata
 
 from consumer.errors import LogUnavailableError
+from consumer.eventlog.kafka.abandon import abandon
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.topic import no_such_topic, topic_state
 from consumer.types import NewRecord
@@ -26,7 +27,6 @@ BATCH_OVERHEAD: Final = 61
 _RECORD_OVERHEAD: Final = 45
 """More than lengths, deltas and counts of one record take."""
 _HEADER_OVERHEAD: Final = 10
-_STOP_SECONDS: Final = 30.0
 
 
 def record_bytes(record: NewRecord) -> int:
@@ -127,18 +127,8 @@ class Session:
         self.partitions = len(await self._producer.partitions_for(self._topic))
 
     async def abandon(self) -> None:
-        """Stop the producer, whatever state it is in. Ends by itself, never raises a KafkaError.
-
-        Batches not yet acknowledged may still be stored.
-        """
-        # stop() first waits for every batch; failing them is the only way to have it not wait for ever.
-        # Then it waits for requests under way, which end with their own timeout.
-        self._producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await self._producer.stop()
-        except (TimeoutError, KafkaError):
-            pass  # it was given up already
+        """Stop the producer; see ``abandon``."""
+        await abandon(self._producer)
 
 
 async def _topic_limit(connection: KafkaConnection, request_timeout: float) -> int | None:

@@ -1,4 +1,4 @@
-"""One transactional producer of aiokafka, and how to get rid of it.
+"""One transactional producer of aiokafka.
 
 What its source says, and what follows from it:
 
@@ -16,18 +16,18 @@ What its source says, and what follows from it:
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
-    KafkaError,
     NodeNotReadyError,
     ProducerClosed,
     ProducerFenced,
 )
 
 from consumer.eventlog.entries_base import TopicRecord
+from consumer.eventlog.kafka.abandon import abandon
 from consumer.eventlog.kafka.connection import KafkaConnection
 from consumer.eventlog.kafka.session import BATCH_BYTES, partition_for, record_bytes
 from consumer.types import NewRecord
@@ -35,10 +35,6 @@ from consumer.types import NewRecord
 FENCED: Final = (ProducerFenced, InvalidProducerEpoch)
 """The coordinator, or a partition's leader, knows a later epoch of this transactional id."""
 _REQUEST_SECONDS: Final = 5.0
-_STOP_SECONDS: Final = 2.0
-_DISCONNECT_SECONDS: Final = 1.0
-ABANDON_SECONDS: Final = _STOP_SECONDS + 2 * _DISCONNECT_SECONDS
-"""How long ``abandon`` takes at most."""
 
 
 class TransactionalProducer:
@@ -133,37 +129,5 @@ class TransactionalProducer:
         return first
 
     async def abandon(self) -> None:
-        """Stop the producer, whatever state it is in. Ends within ABANDON_SECONDS, raises nothing.
-
-        A transaction that is open stays so until its id is taken over, or it times out.
-        """
-        producer = self._producer
-        # stop() first waits for every batch; failing them is the only way to have it not wait for ever.
-        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way
-        unseen = self._waiters()
-        # Then it waits for every request under way, which fail at once when there is no connection.
-        await self._disconnect()
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await producer.stop()
-        except Exception:  # noqa: BLE001 - whatever its tasks ended with: it was given up already
-            await self._disconnect()  # what was connected anew meanwhile
-        for future in (*unseen, *self._waiters()):
-            if future.done() and not future.cancelled():
-                future.exception()
-
-    def _waiters(self) -> "list[asyncio.Future[Any]]":
-        """What nobody else looks at; each exception that is unseen would be a traceback in the log."""
-        accumulator = self._producer._message_accumulator  # noqa: SLF001 - no public way
-        lanes = (*accumulator._batches.values(), accumulator._pending_batches)  # noqa: SLF001 - as above
-        batches = [batch for lane in lanes for batch in lane]
-        waiters = [it for batch in batches for it in (batch.future, batch._drain_waiter)]  # noqa: SLF001 - as above
-        transaction = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - as above
-        return waiters if transaction is None else [*waiters, transaction]
-
-    async def _disconnect(self) -> None:
-        try:
-            async with asyncio.timeout(_DISCONNECT_SECONDS):
-                await self._producer.client.close()
-        except (TimeoutError, KafkaError):
-            pass  # sockets that time out
+        """Stop the producer; see ``abandon``."""
+        await abandon(self._producer)
