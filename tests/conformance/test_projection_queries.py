@@ -1,6 +1,8 @@
 """The reader's contract, on SQLite and PostgreSQL: listing, looking up, counting; all by index."""
 
+import itertools
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 
@@ -9,7 +11,7 @@ from consumer.projection.migrate import latest_version
 from consumer.projection.queries import SqlProjectionReader
 from consumer.projection.store import SqlProjectionWriter
 from handlers.changes import Entry
-from schemas.trash_bin import BinQuery, Order
+from schemas.trash_bin import BinQuery, Condition, Filters, Order
 from tests.projection_kit import MOMENT, Feed, Said
 
 SOME = [Said(f"e{n}", resource_id=f"v{n}", name=f"N{n}", occurred=n // 2 * 60) for n in range(10)]
@@ -187,3 +189,26 @@ async def test_info_counts_without_counting(store: SqlProjectionWriter, reader: 
     newest = {row.project: row.received_at for row in reversed(everything)}
     assert dict(info.last_deliveries) == newest
     await reader.ping()
+
+
+async def test_a_frequent_name_is_found_in_every_zone(
+    store: SqlProjectionWriter, reader: SqlProjectionReader
+) -> None:
+    """However many entries of a zone have a name, pages from any place hold them all in order."""
+    feed = await Feed.of(store)
+    names = {
+        f"tbe_000{zone}{n:02}": f"{'AB'[(n * 7 + zone) % 3 // 2]}{n}" for zone in range(4) for n in range(9)
+    }
+    await feed.push(
+        *(Said(f"e{id_}", "in_bin", f"v{id_}", name, 1, 1, entry_id=id_) for id_, name in names.items())
+    )
+    for text, order, in_order in itertools.product(("A", "B", "B8"), get_args(Order), (1, 100, 200)):
+        reader._in_order = in_order
+        condition = Condition("resource_name", "$starts_with", (text,))
+        filters = Filters("and", (("resource_name", (condition,)),))
+        expected = sorted((i for i, name in names.items() if name.startswith(text)), reverse=order == "-id")
+        for limit, skipped in itertools.product((1, 3, 7), range(0, len(expected), 3)):
+            after = expected[skipped - 1] if skipped else None
+            page = await reader.list_bin("p", BinQuery(limit, order, after, filters))
+            assert [entry.id for entry in page.entries] == expected[skipped : skipped + limit]
+            assert page.has_more == (skipped + limit < len(expected))
