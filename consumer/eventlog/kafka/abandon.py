@@ -18,9 +18,9 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     A transaction that is open stays so until its id is taken over, or it times out.
     """
     manager = producer._txn_manager  # noqa: SLF001 - no public way
-    if manager._transaction_waiter is None:  # noqa: SLF001 - as above
+    if manager._transaction_waiter is None:  # noqa: SLF001 - no public way
         # Without transactions too, it is taken for granted when the sending task fails.
-        manager._transaction_waiter = asyncio.get_running_loop().create_future()  # noqa: SLF001 - as above
+        manager._transaction_waiter = asyncio.get_running_loop().create_future()  # noqa: SLF001 - no public way
     # stop() first waits for every batch; failing them is the only way to have it not wait for ever.
     producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way
     unseen = _waiters(producer)
@@ -39,10 +39,10 @@ async def abandon(producer: AIOKafkaProducer) -> None:
 def _waiters(producer: AIOKafkaProducer) -> "list[asyncio.Future[Any]]":
     """What nobody else looks at; each exception that is unseen would be a traceback in the log."""
     accumulator = producer._message_accumulator  # noqa: SLF001 - no public way
-    lanes = (*accumulator._batches.values(), accumulator._pending_batches)  # noqa: SLF001 - as above
+    lanes = (*accumulator._batches.values(), accumulator._pending_batches)  # noqa: SLF001 - no public way
     batches = [batch for lane in lanes for batch in lane]
-    waiters = [it for batch in batches for it in (batch.future, batch._drain_waiter)]  # noqa: SLF001 - as above
-    return [*waiters, producer._txn_manager._transaction_waiter]  # noqa: SLF001 - as above
+    waiters = [it for batch in batches for it in (batch.future, batch._drain_waiter)]  # noqa: SLF001 - no public way
+    return [*waiters, producer._txn_manager._transaction_waiter]  # noqa: SLF001 - no public way
 
 
 async def _disconnect(producer: AIOKafkaProducer) -> None:
